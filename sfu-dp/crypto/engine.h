@@ -56,13 +56,20 @@ struct srtp_engine {
 	enum srtp_status (*create)(const struct srtp_profile *profile, const uint8_t *key,
 		const uint8_t *salt, struct srtp_ctx **ctx);
 
+	/**
+	 * The same from session keys, for test vectors that begin there. Only the octets that
+	 * the profile uses are read.
+	 */
+	enum srtp_status (*create_session)(const struct srtp_profile *profile,
+		const struct srtp_keys *rtp, const struct srtp_keys *rtcp, struct srtp_ctx **ctx);
+
 	/** Wipe and free; NULL is allowed. No call may be under way. */
 	void (*destroy)(struct srtp_ctx *ctx);
 
 	/**
 	 * Seal an RTP packet out of place: header, ciphertext and tag are written to out (packet).
-	 * @return octets written; SRTP_SHORT (header below 12), SRTP_UNSUPPORTED (header above
-	 *         SRTP_HDR_MAX), SRTP_NO_ROOM, SRTP_ENGINE. On an error out is undefined but never
+	 * @return octets written; SRTP_SHORT (header below 12), SRTP_UNSUPPORTED (header or payload
+	 *         above its maximum), SRTP_NO_ROOM, SRTP_ENGINE. On an error out is undefined but never
 	 *         holds plaintext of the payload.
 	 */
 	int (*rtp_seal)(
@@ -107,3 +114,6 @@ const struct srtp_engine *srtp_engine_find(const char *name);
 
 /** The engines of this build by place, preferred first; NULL past the last. For --help. */
 const struct srtp_engine *srtp_engine_at(unsigned place);
+
+/* The engines themselves; take them from srtp_engine_find(). */
+extern const struct srtp_engine srtp_engine_libsrtp2;

@@ -30,7 +30,7 @@ enum srtp_status {
 	SRTP_OK = 0,
 	SRTP_SHORT = -1, // fewer octets than the fixed parts of this profile need
 	SRTP_NO_ROOM = -2, // the caller's output buffer is too small; nothing written
-	SRTP_UNSUPPORTED = -3, // profile, or a header longer than SRTP_HDR_MAX
+	SRTP_UNSUPPORTED = -3, // profile, or more octets than the limits below
 	SRTP_AUTH_FAIL = -4, // tag wrong: forged, damaged, wrong key or wrong rollover
 	SRTP_REPLAY = -5, // this index was accepted before
 	SRTP_OLD = -6, // behind the replay window
@@ -55,6 +55,7 @@ enum srtp_profile_id {
 #define SRTP_TAG_MAX 16
 #define SRTP_RTP_HDR_MIN 12
 #define SRTP_HDR_MAX 2048 // longest RTP header, extensions included, that an engine takes
+#define SRTP_PAYLOAD_MAX (1 << 20) // 2^16 AES blocks, where counter mode repeats (3711, 4.1.1)
 #define SRTCP_HDR_LEN 8 // octets of an RTCP compound that stay clear
 #define SRTCP_WORD_LEN 4 // E bit and index
 /** Most octets that rtp_seal() and rtcp_seal() add, over all profiles. */
@@ -191,9 +192,9 @@ enum srtp_status srtcp_tx_index(struct srtcp_tx_stream *stream, uint32_t *index)
 struct srtcp_view {
 	uint32_t ssrc; // sender of the first packet in the compound: selects the stream
 	uint32_t index; // 31 bits
-	uint32_t enc_len; // encrypted octets, from SRTCP_HDR_LEN on; may be 0
-	uint32_t tag_off; // where the tag begins
-	uint32_t word_off; // where E+index begins
+	size_t enc_len; // encrypted octets, from SRTCP_HDR_LEN on; may be 0
+	size_t tag_off; // where the tag begins
+	size_t word_off; // where E+index begins
 };
 
 /**
