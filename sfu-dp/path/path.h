@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/**
+ * The packet's way: the context that travels with a packet, where a packet can end, and the
+ * stages in order. Read with the table in ARCHITECTURE.md.
+ *
+ *   rx ─► classify ─┬─► ice ───────► tx
+ *                   ├─► dtls_punt ─► link (through housekeeping)
+ *                   └─► srtp_open ─┬─► rtcp ─► tx
+ *                                  └─► fanout ─► rewrite ─► srtp_seal ─► tx
+ *
+ * A stage takes an array of mbufs of at most PATH_BURST, gives every one of them away (to the
+ * next stage, to another worker, to tx, or to path_drop()), and runs on a worker's thread only.
+ * No locks, no allocation but mbufs, no system call, no log.
+ */
+#pragma once
+
+#include <rte_mbuf.h>
+#include <stdint.h>
+
+#include "sfu-dp/proto/rtp.h"
+
+#define PATH_BURST 32u
+
+/**
+ * Where a received packet can end other than forwarded, answered or punted. One list makes the
+ * enum, the counters and the text of dp-cli show drops. "in = forwarded + answered + punted +
+ * dropped" holds over these at any instant, with what waits in worker rings as in_transit.
+ */
+#define DROP_LIST(X)                                                                               \
+	X(frame_short, "frame too short for its headers")                                          \
+	X(not_for_us, "Ethernet or IP destination is not ours")                                    \
+	X(ethertype, "neither ARP nor IP")                                                         \
+	X(arp_malformed, "ARP packet malformed or not for our address")                            \
+	X(arp_rate, "more ARP or ICMP than is answered per second")                                \
+	X(ip_malformed, "IP header malformed or wrong checksum")                                   \
+	X(ip_options, "IP options or extension headers")                                           \
+	X(ip_fragment, "IP fragment")                                                              \
+	X(ip_protocol, "neither UDP nor ICMP echo")                                                \
+	X(icmp_malformed, "ICMP malformed, or not an echo request")                                \
+	X(udp_malformed, "UDP length does not fit the packet")                                     \
+	X(udp_port, "UDP port is not the media port, or port 0")                                   \
+	X(tuple_unknown, "media or DTLS from an address without a validated ICE check")            \
+	X(kind_unknown, "neither STUN, DTLS nor RTP")                                              \
+	X(stun_malformed, "STUN malformed")                                                        \
+	X(stun_not_request, "STUN, but not a Binding request")                                     \
+	X(stun_fingerprint, "STUN FINGERPRINT missing or wrong")                                   \
+	X(stun_ufrag, "STUN for a ufrag that was not issued")                                      \
+	X(stun_integrity, "STUN MESSAGE-INTEGRITY missing or wrong")                               \
+	X(stun_tuples, "transport has as many validated addresses as it may")                      \
+	X(dtls_size, "DTLS datagram longer than the link takes")                                   \
+	X(dtls_rate, "more DTLS records than a transport may send per second")                     \
+	X(dtls_link, "no control plane, or its DTLS ring is full")                                 \
+	X(rtp_malformed, "RTP or RTCP header malformed")                                           \
+	X(srtp_no_keys, "media before DTLS has finished")                                          \
+	X(srtp_ssrc, "SSRC that no producer of the transport has, nor MID or RID binds")           \
+	X(srtp_ssrc_limit, "more SSRCs on the transport than are followed")                        \
+	X(srtp_replay, "SRTP index seen before")                                                   \
+	X(srtp_old, "SRTP index behind the replay window")                                         \
+	X(srtp_auth, "SRTP authentication failed")                                                 \
+	X(srtcp_replay, "SRTCP index seen before or too old")                                      \
+	X(srtcp_auth, "SRTCP authentication failed")                                               \
+	X(rtp_payload_type, "payload type that the producer did not announce")                     \
+	X(rtp_padding_only, "padding probe: accepted, nothing to forward")                         \
+	X(producer_paused, "producer is paused")                                                   \
+	X(producer_gate, "E2EE gate of the sending peer is shut")                                  \
+	X(no_consumer, "nobody consumes this producer")                                            \
+	X(transport_closed, "transport lost consent or is being removed")                          \
+	X(handoff_full, "ring to the owning worker is full")                                       \
+	X(stale_handle, "object was removed while the packet was on its way")                      \
+	X(no_buffer, "no mbuf for an answer")
+
+enum drop_reason {
+#define X(name, text) DROP_##name,
+	DROP_LIST(X)
+#undef X
+		DROP_COUNT
+};
+
+/**
+ * Where a copy for one consumer can end other than sent. A second ledger: copies tried = sent +
+ * these. A packet counts as forwarded once when at least one copy was tried.
+ */
+#define EDGE_LIST(X)                                                                               \
+	X(gate, "E2EE gate of the consuming peer is shut")                                         \
+	X(paused, "consumer is paused")                                                            \
+	X(not_connected, "consumer's transport has no keys or no nominated address yet")           \
+	X(payload_type, "consumer does not take this payload type")                                \
+	X(encoding, "another encoding of the producer than the one selected")                      \
+	X(before_start, "older than the packet with which the stream started or resumed")          \
+	X(too_long, "packet would exceed the port's MTU")                                          \
+	X(index_exhausted, "no SRTP index left under this key")                                    \
+	X(seal_failed, "cipher failed")                                                            \
+	X(no_buffer, "no mbuf for the copy")                                                       \
+	X(handoff_full, "ring to the consumer's worker is full (counted once per worker)")         \
+	X(tx_full, "port did not take the frame")
+
+enum edge_reason {
+#define X(name, text) EDGE_##name,
+	EDGE_LIST(X)
+#undef X
+		EDGE_COUNT
+};
+
+extern const char *const drop_names[DROP_COUNT];
+extern const char *const drop_texts[DROP_COUNT];
+extern const char *const edge_names[EDGE_COUNT];
+extern const char *const edge_texts[EDGE_COUNT];
+
+/**
+ * A UDP 5-tuple without the protocol, network order, as a hash key: 40 octets, no padding.
+ * IPv4 addresses are mapped (::ffff:a.b.c.d), so that IPv6 is the same code.
+ */
+struct tuple {
+	uint8_t remote[16];
+	uint8_t local[16];
+	uint16_t remote_port_be16;
+	uint16_t local_port_be16;
+	uint32_t vlan; /* 802.1Q tag control & 0xfff, 0 = untagged */
+};
+_Static_assert(sizeof(struct tuple) == 40, "hash key");
+
+/** Link-layer way back, learnt from an authenticated ICE check and nothing else. */
+struct l2_path {
+	uint8_t remote_mac[6];
+	uint8_t local_mac[6];
+};
+
+/** What waits in a ring between workers. */
+enum pkt_task {
+	PKT_TASK_RECEIVED, /* UDP payload for a transport that another worker owns */
+	PKT_TASK_FANOUT,   /* opened packet for the receiving worker's consumers of a producer */
+};
+
+/**
+ * Context of one packet, in the mbuf's private area. The mbuf's data start moves: after rx it is
+ * the Ethernet header (kept for answers), after classify the UDP payload.
+ */
+struct pkt {
+	/* inputs: rx */
+	struct tuple tuple;
+	struct l2_path l2;
+	uint64_t rx_us;       /* worker's clock at the burst */
+	/* verdicts: classify, srtp_open */
+	uint64_t transport;   /* handle */
+	uint64_t producer;    /* handle, media only */
+	uint64_t index;       /* SRTP index as authenticated (rollover << 16 | seq) */
+	uint32_t task;        /* enum pkt_task, when in a ring between workers */
+	uint8_t encoding;     /* of the producer */
+	uint8_t mapped_payload_type;
+	uint8_t frame_start;  /* 1 = first packet of a frame as far as can be seen */
+	uint8_t source_change; /* counts up when an encoding's SSRC changed: consumers resync */
+	/* outputs for fanout and rewrite: read only once shared between workers */
+	struct rtp_view rtp;  /* offsets into the packet from its RTP header */
+};
+
+#define PKT_PRIV_BYTES 192u
+_Static_assert(sizeof(struct pkt) <= PKT_PRIV_BYTES, "mbuf private area");
+
+static inline struct pkt *
+pkt_of(struct rte_mbuf *m)
+{
+	return rte_mbuf_to_priv(m);
+}
+
+struct worker;
+
+/** Count and free. The only way out for a packet that is not sent on. */
+void path_drop(struct worker *w, struct rte_mbuf *m, enum drop_reason reason);
+void path_drop_burst(struct worker *w, struct rte_mbuf **m, unsigned n, enum drop_reason reason);
+
+/* The stages, in order. n <= PATH_BURST. */
+
+/** Frames as the port gave them: L2 to UDP checked, ARP and ICMP echo answered; rest to classify. */
+void rx_burst(struct worker *w, struct rte_mbuf **m, unsigned n);
+
+/** UDP payloads: whose, and what kind; to ice, dtls_punt, srtp_open or another worker. */
+void classify_burst(struct worker *w, struct rte_mbuf **m, unsigned n);
+
+/** What other workers handed over: struct pkt.task says which. */
+void handoff_burst(struct worker *w, struct rte_mbuf **m, unsigned n);
+
+/** One STUN message (rare, so one by one). known: the tuple is validated already. */
+void ice_packet(struct worker *w, struct rte_mbuf *m);
+
+/** One DTLS record from a validated tuple of a transport that this worker owns. */
+void dtls_punt_packet(struct worker *w, struct rte_mbuf *m);
+
+/** SRTP and SRTCP of transports that this worker owns. */
+void srtp_open_burst(struct worker *w, struct rte_mbuf **m, unsigned n);
+
+/** One opened RTCP compound: m's data is the plain compound. */
+void rtcp_packet(struct worker *w, struct rte_mbuf *m);
+
+/** Opened RTP packets of producers this worker owns: to its consumers and the other workers. */
+void fanout_burst(struct worker *w, struct rte_mbuf **m, unsigned n);
+
+/** The worker's own part of a fan-out, also for references from other workers. */
+void fanout_local(struct worker *w, struct rte_mbuf **m, unsigned n);
+
+/**
+ * A frame for the port, Ethernet header included; takes m. count says whether it is an egress copy
+ * (second ledger) or an answer (first ledger, already counted by the caller).
+ */
+void tx_frame(struct worker *w, struct rte_mbuf *m);
+
+/** Hand what is buffered to the port. End of each poll turn. */
+void tx_flush(struct worker *w);
+
+/**
+ * Put Ethernet, (VLAN,) IP and UDP headers in front of a payload that starts at m's data, addressed
+ * back along a tuple. Needs TX_HEADROOM octets of headroom. Sets checksums.
+ */
+#define TX_HEADROOM (14u + 4u + 40u + 8u)
+void tx_encapsulate(struct worker *w, struct rte_mbuf *m, const struct tuple *tuple,
+	const struct l2_path *l2);

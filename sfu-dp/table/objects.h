@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/**
+ * The objects of the programme as the packet path sees them. All live in fixed arrays sized at
+ * start (objects_create()), so a pointer is always safe to read; a handle tells whether the slot
+ * still holds the same object.
+ *
+ * Who writes what stands on each part: "programme" is programme.c on the housekeeping thread,
+ * before the object is published or through the atomics marked so; "owner" is the worker that owns
+ * the transport, and nobody else. A slot is reused only after every worker has passed a quiescent
+ * state since it was unpublished (rte_rcu_qsbr).
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sfu-dp/crypto/engine.h"
+#include "sfu-dp/path/path.h"
+#include "shared/command.h"
+
+#define DP_MAX_WORKERS 16u
+#define DP_NO_WORKER 0xffu
+
+/** Validated tuples of one transport (webrtc.md 1: mediasoup keeps 8). */
+#define TRANSPORT_TUPLES 8u
+/** SSRCs followed per transport, RTP and RTCP sources together. */
+#define TRANSPORT_STREAMS 32u
+
+struct room {
+	uint64_t handle; /* 0 = free slot */
+	uint32_t version;
+	uint32_t epoch;
+	uint32_t peers; /* how many refer to it */
+	uint8_t required;
+};
+
+struct peer {
+	/* workers read relaxed on every packet; programme writes */
+	_Atomic uint64_t open_until_us;
+	/* programme only */
+	uint64_t handle;
+	uint64_t room;
+	uint32_t version;
+	uint32_t transports;
+};
+
+/** Hop keys, made ready by programme, published once, used by the owner only. */
+struct transport_keys {
+	const struct srtp_engine *engine;
+	const struct srtp_profile *profile;
+	struct srtp_ctx *rx;
+	struct srtp_ctx *tx;
+};
+
+/** One validated tuple. Owner. */
+struct transport_tuple {
+	struct tuple tuple;
+	struct l2_path l2;
+	uint64_t last_check_us; /* last authenticated ICE check; 0 = free entry */
+	uint32_t id;            /* 1.., never reused within the transport: for DTLS answers */
+};
+
+/** One received SSRC of a transport. Owner. Lives as long as the transport: replay state. */
+struct rx_stream {
+	uint32_t ssrc;
+	uint8_t used;
+	uint8_t encoding;
+	uint8_t payload_type; /* last seen, for the clock rate */
+	uint8_t rtp_seen;
+	uint64_t producer; /* handle, 0 = not bound (RTCP source, or its producer is gone) */
+	struct srtp_rx_stream srtp;
+	struct srtcp_rx_stream srtcp;
+	/* RFC 3550 A.1, A.3, A.8 for our receiver reports */
+	uint64_t base_index;
+	uint64_t received;
+	uint64_t received_prior;
+	uint64_t expected_prior;
+	uint64_t bytes;
+	uint32_t jitter_q4; /* timestamp units << 4 */
+	uint32_t transit;
+	uint32_t clock_rate_hz;
+	/* last sender report */
+	uint64_t sr_ntp;
+	uint32_t sr_rtp;
+	uint64_t sr_us; /* when it came; 0 = none yet */
+	uint64_t last_us;
+	uint8_t source_change;
+};
+
+/** Immutable lists published by programme; freed after quiescence. */
+struct producer_list {
+	uint32_t count;
+	struct producer *producer[];
+};
+
+struct consumer_list {
+	uint32_t count;
+	struct consumer *consumer[];
+};
+
+struct transport {
+	/* identity: programme, before publication */
+	_Atomic uint64_t handle; /* 0 = free; cleared first when removed */
+	uint32_t version;
+	struct peer *peer;
+	uint8_t direction; /* 1 = send, 2 = recv, as the client sees it */
+	uint8_t ufrag_len;
+	uint8_t pwd_len;
+	uint8_t ufrag[SFU_UFRAG_BYTES];
+	uint8_t pwd[SFU_PWD_BYTES];
+	char label[41];
+
+	/* published by programme, read by the owner */
+	_Atomic(struct transport_keys *) keys;
+	_Atomic(struct producer_list *) producers; /* of this transport, or NULL */
+	_Atomic(struct consumer_list *) consumers; /* of this transport, or NULL */
+
+	/* set once by the worker of the first authenticated check (compare and swap) */
+	_Atomic uint8_t owner; /* DP_NO_WORKER until then */
+
+	/* owner's, read by inspection without promise of consistency */
+	_Alignas(64) struct transport_tuple tuples[TRANSPORT_TUPLES];
+	uint32_t tuple_count;
+	uint32_t next_tuple_id;
+	uint32_t active; /* index of the nominated tuple (or first validated) */
+	uint8_t nominated;
+	uint8_t closed; /* consent lost */
+	uint8_t validated;
+	uint64_t last_check_us;
+	uint64_t timer_us; /* next reports and consent check */
+	uint32_t dtls_tokens; /* punt budget */
+	uint64_t dtls_refill_us;
+	struct srtcp_tx_stream srtcp_tx; /* one index space for all our RTCP on this transport */
+	uint32_t rtcp_ssrc; /* our sender SSRC in reports */
+	struct rx_stream streams[TRANSPORT_STREAMS];
+	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes;
+};
+
+/** Producer's clock for the consumers' sender reports: owner of the producer's transport writes
+ * under a sequence lock, any worker reads. */
+struct producer_clock {
+	_Atomic uint32_t sequence; /* odd while being written */
+	uint32_t rtp;
+	uint64_t ntp;
+	uint64_t at_us; /* when the sender report came; 0 = none */
+};
+
+struct producer {
+	/* identity: programme, before publication */
+	_Atomic uint64_t handle;
+	uint32_t version;
+	struct transport *transport;
+	struct peer *peer;
+	struct sfu_put_producer put; /* as programmed */
+	uint8_t mapped_payload_type[128]; /* 0xff = not announced */
+	uint32_t clock_rate_hz[128];      /* by the client's payload type */
+	uint8_t codec[128];               /* enum sfu_codec by the client's payload type */
+	uint8_t ext_of_id[256];           /* enum sfu_rtp_ext by the client's id */
+	/* programme changes them while published */
+	_Atomic uint32_t flags; /* SFU_PRODUCER_* */
+	_Atomic(struct consumer_list *) fanout[DP_MAX_WORKERS];
+	uint32_t consumers; /* how many refer to it; programme */
+	/* any worker stores 1; the owner takes it back to 0 */
+	_Atomic uint8_t key_frame_wanted;
+	struct producer_clock clock[SFU_MAX_ENCODINGS];
+	/* owner */
+	uint64_t key_frame_sent_us; /* last PLI or FIR toward the client */
+	uint8_t fir_sequence;
+	uint8_t gate_was_shut;
+	uint64_t packets, bytes;
+	uint64_t key_frame_requests;
+};
+
+/** One consumer = one egress stream (RTX will be a second). */
+struct consumer {
+	/* identity: programme, before publication */
+	_Atomic uint64_t handle;
+	uint32_t version;
+	struct transport *transport;
+	struct peer *peer;
+	struct producer *producer;
+	uint64_t producer_handle;
+	struct sfu_put_consumer put;
+	uint8_t takes_payload_type[128]; /* by mapped payload type */
+	uint8_t ext_id[SFU_EXT_COUNT];   /* id toward this consumer, 0 = strip */
+	/* programme changes them while published */
+	_Atomic uint32_t flags;    /* SFU_CONSUMER_* */
+	_Atomic uint32_t encoding; /* wanted encoding, 255 = best */
+	/* owner of its transport */
+	_Alignas(64) uint64_t offset;  /* out index = in index + offset (mod 2^64) */
+	uint64_t start_in_index;       /* older packets than this are not sent */
+	uint64_t highest_out_index;
+	uint32_t timestamp_offset;
+	uint32_t last_timestamp;       /* as sent */
+	uint64_t last_sent_us;
+	uint8_t started;
+	uint8_t resync;                /* next packet that passes starts anew after highest_out_index */
+	uint8_t current_encoding;
+	uint8_t source_change;         /* of the packets the offset was made for */
+	uint8_t last_payload_type;
+	uint64_t packets, bytes, payload_bytes;
+	uint64_t sr_sent_us;           /* last sender report, and its middle NTP word */
+	uint32_t sr_ntp_mid;
+	/* receiver's last report */
+	uint8_t report_fraction_lost;
+	int32_t report_lost;
+	uint32_t report_jitter;
+	uint32_t report_rtt_us;
+	uint64_t edge[EDGE_COUNT];
+};
+
+struct objects_limits {
+	uint32_t rooms, peers, transports, producers, consumers;
+};
+
+/** All pools. Programme creates; workers read the arrays. */
+struct objects {
+	struct objects_limits limits;
+	struct room *rooms;
+	struct peer *peers;
+	struct transport *transports;
+	struct producer *producers;
+	struct consumer *consumers;
+};
+
+/** Allocate and zero all pools; 0 or -ENOMEM. Start-up only. */
+int objects_create(struct objects *o, const struct objects_limits *limits);
+void objects_destroy(struct objects *o);
+
+/** The object a handle names, or NULL. Any worker. */
+struct transport *transport_find(const struct objects *o, uint64_t handle);
+struct producer *producer_find(const struct objects *o, uint64_t handle);
+struct consumer *consumer_find(const struct objects *o, uint64_t handle);
