@@ -46,6 +46,8 @@ static srtp_err_status_t once_status;
 
 static void init_library(void)
 {
+	// A second srtp_init() in one process fails: whoever uses libsrtp2 besides this engine
+	// creates a ctx first and leaves the call to us.
 	once_status = srtp_init();
 }
 
