@@ -1,0 +1,470 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// One stay in a room: joins, sends our tracks, receives everybody else's, keeps the list of peers.
+// It ends once, by leave() or by itself, and is never used again; who wants back in makes a new one.
+
+import { Device } from 'mediasoup-client';
+
+import { Epochs } from './epochs.js';
+import { KeyPackages } from './key_packages.js';
+import { Signal } from './signal.js';
+
+/** Codecs whose packets can be made from sealed frames; others need frames they can parse. */
+const SEALABLE = ['video/vp9', 'video/vp8'];
+const MEDIA_PAUSE_MS = 1000;
+const STOPPED = 'the call is over';
+
+const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+
+/** @return null, or why this browser cannot hold an encrypted call */
+export function missingFeature()
+{
+	if (!window.isSecureContext || !crypto.subtle)
+		return 'This page needs https (or localhost) to encrypt calls.';
+	if (!window.RTCPeerConnection)
+		return 'This browser has no WebRTC.';
+	if (!window.RTCRtpScriptTransform && !RTCRtpSender.prototype.createEncodedStreams)
+		return 'This browser cannot encrypt calls end to end.';
+	return null;
+}
+
+export class Call {
+	/** device -> { device, name, streams: Map(producerId -> stream) }, in the order of joining */
+	peers = new Map();
+	state = 'new'; // new, joining, joined, closed
+	safetyCode = '';
+	joinSentAt = 0; // performance.now() when ROOM_JOIN was sent
+	epochs = null;
+	#options;
+	#onChange;
+	#signal = null;
+	#packages = null;
+	#worker;
+	#device = new Device();
+	#sendTransport = null;
+	#recvTransport = null;
+	#producers = new Map(); // source ('mic', 'camera', 'screen') -> producer
+	#sources = {}; // producerId -> source, told to the others in our key packages
+	#counts = {}; // transform id -> outcome counts, from the worker
+	#nextTransform = 0;
+	#asks = new Map();
+	#nextAsk = 0;
+
+	/**
+	 * @param options  { url, room, linkSecret, name, deviceId, token, format, codec, autoRekey }
+	 * @param onChange function (what, detail), whenever something to be shown has changed:
+	 *                 'state', 'peers', 'epoch', 'trouble', 'closed' (detail: reason)
+	 */
+	constructor(options, onChange)
+	{
+		this.#options = options;
+		this.#onChange = onChange;
+		this.#worker = new Worker(new URL('worker.js', document.baseURI));
+		this.#worker.onmessage = ({ data }) => this.#onWorker(data);
+		this.#worker.postMessage({ op: 'init', format: options.format });
+	}
+
+	get room()
+	{
+		return this.#options.room;
+	}
+
+	/** Join; the promise is fulfilled when both transports stand ready. */
+	async join()
+	{
+		const { url, room, linkSecret, deviceId, token, format } = this.#options;
+
+		this.#setState('joining');
+		try {
+			this.#packages = await KeyPackages.create(room, deviceId, linkSecret);
+			this.epochs = new Epochs({
+				self: deviceId,
+				packages: this.#packages,
+				request: (type, payload) => this.#request(type, payload),
+				worker: (message) => this.#worker.postMessage(message),
+				info: () => ({ name: this.#options.name, sources: this.#sources }),
+				onChange: (what, detail) => this.#onEpochs(what, detail),
+				auto: this.#options.autoRekey,
+			});
+			this.#signal = new Signal((type, payload) => this.#onEvent(type, payload),
+				() => this.#end('The connection to the server was lost.'));
+			await this.#signal.open(url);
+			const welcome = await this.#signal.request('HELLO',
+				{ client: { deviceId, platform: 'web', ext: ['producer-events'] } });
+
+			this.#signal.startHeartbeat(welcome.heartbeatSec || 10);
+			await this.#signal.request('AUTH', { accessToken: token });
+			await this.#signal.request('E2EE_CAPS', { insertableStreams: true, sframe: true,
+				frameFormat: format === 'reference' ? 'reference-v1' : 'rfc9605' });
+			this.joinSentAt = performance.now();
+			const joined = await this.#signal.insist('ROOM_JOIN', { roomId: room });
+			const ready = this.epochs.start(joined.epoch, [...this.peers.keys()]);
+
+			await this.#openTransports(joined.mediasoup?.routerRtpCapabilities, ready);
+			this.#setState('joined');
+		} catch (error) {
+			this.#end(error.message);
+			throw error;
+		}
+	}
+
+	async leave()
+	{
+		if (this.state === 'closed')
+			return;
+		await Promise.race([this.#signal?.request('ROOM_LEAVE', { roomId: this.room }).catch(() => {}),
+			pause(500)]);
+		this.#end('');
+	}
+
+	#setState(state)
+	{
+		this.state = state;
+		this.#onChange('state', state);
+	}
+
+	#end(reason)
+	{
+		if (this.state === 'closed')
+			return;
+		this.state = 'closed';
+		this.epochs?.close();
+		this.#sendTransport?.close();
+		this.#recvTransport?.close();
+		this.#signal?.close();
+		this.#worker.terminate();
+		for (const resolve of this.#asks.values())
+			resolve({});
+		this.#onChange('closed', reason);
+	}
+
+	/** A request within the room; repeated while the server asks for patience. */
+	#request(type, payload)
+	{
+		const full = { roomId: this.room, ...payload };
+
+		if (type === 'REKEY_BEGIN')
+			return this.#signal.request(type, full);
+		return this.#signal.insist(type, full, {
+			E2EE_NOT_READY: (error) => this.epochs.onNotReady(error.details.expectedEpoch),
+			SFU_NODE_UNAVAILABLE: () => pause(MEDIA_PAUSE_MS),
+		});
+	}
+
+	async #openTransports(routerRtpCapabilities, ready)
+	{
+		if (!routerRtpCapabilities?.codecs?.length)
+			throw new Error('The media server is not running.');
+		const loading = this.#device.load({ routerRtpCapabilities });
+		const create = async (direction) => {
+			await ready;
+			return this.#request('TRANSPORT_CREATE', { direction });
+		};
+		const [send, recv] = await Promise.all([create('send'), create('recv'), loading]);
+
+		if (this.state === 'closed')
+			throw new Error(STOPPED);
+		this.#sendTransport = this.#openTransport('createSendTransport', send);
+		this.#sendTransport.on('produce', ({ kind, rtpParameters }, done, failed) => {
+			this.#request('PRODUCE', { transportId: send.transportId, kind, rtpParameters })
+				.then(({ producerId }) => done({ id: producerId }), failed);
+		});
+		this.#recvTransport = this.#openTransport('createRecvTransport', recv);
+		for (const peer of this.peers.values())
+			for (const stream of peer.streams.values())
+				this.#consume(peer, stream);
+	}
+
+	#openTransport(method, { transportId, iceParameters, iceCandidates, dtlsParameters })
+	{
+		const additionalSettings = window.RTCRtpScriptTransform ? {} : { encodedInsertableStreams: true };
+		const transport = this.#device[method]({ id: transportId, iceParameters, iceCandidates,
+			dtlsParameters, additionalSettings });
+
+		transport.on('connect', (connect, done, failed) => {
+			this.#request('TRANSPORT_CONNECT', { transportId, dtlsParameters: connect.dtlsParameters })
+				.then(done, failed);
+		});
+		transport.on('connectionstatechange', (state) => {
+			if (state === 'failed')
+				this.#end('The media connection was lost.');
+		});
+		return transport;
+	}
+
+	/** Put the frame worker between codec and network. Nothing flows until it is there. */
+	#attach(rtp, options)
+	{
+		if (window.RTCRtpScriptTransform) {
+			rtp.transform = new RTCRtpScriptTransform(this.#worker, options);
+			return;
+		}
+		const { readable, writable } = rtp.createEncodedStreams();
+
+		this.#worker.postMessage({ op: 'streams', readable, writable, options }, [readable, writable]);
+	}
+
+	/**
+	 * Send a track.
+	 * @param source 'mic', 'camera' or 'screen'; one track of each at a time
+	 * @return promise of nothing; the track stays the caller's
+	 */
+	async send(source, track, { maxBitrate, isPaused = false } = {})
+	{
+		const codec = track.kind === 'video' ? this.#chooseVideoCodec() : undefined;
+		const options = { role: 'send', id: `send-${this.#nextTransform++}`, codec: codec?.mimeType };
+		const producer = await this.#sendTransport.produce({
+			track,
+			codec,
+			encodings: maxBitrate ? [{ maxBitrate }] : undefined,
+			codecOptions: track.kind === 'video' ? { videoGoogleStartBitrate: 400 } : undefined,
+			stopTracks: false,
+			zeroRtpOnPause: track.kind === 'video',
+			onRtpSender: (sender) => this.#attach(sender, options),
+		});
+
+		producer.appData.transform = options.id;
+		this.#producers.set(source, producer);
+		this.#sources[producer.id] = source;
+		if (source === 'screen')
+			this.epochs.announce();
+		if (isPaused)
+			await this.setPaused(source, true);
+	}
+
+	isSending(source)
+	{
+		return this.#producers.has(source);
+	}
+
+	async setPaused(source, isPaused)
+	{
+		const producer = this.#producers.get(source);
+
+		if (!producer || producer.closed)
+			return;
+		if (isPaused)
+			producer.pause();
+		else
+			producer.resume();
+		await this.#request(isPaused ? 'PRODUCER_PAUSE' : 'PRODUCER_RESUME', { producerId: producer.id });
+	}
+
+	async replaceTrack(source, track)
+	{
+		await this.#producers.get(source)?.replaceTrack({ track });
+	}
+
+	async stopSending(source)
+	{
+		const producer = this.#producers.get(source);
+
+		if (!producer)
+			return;
+		this.#producers.delete(source);
+		delete this.#sources[producer.id];
+		producer.close();
+		await this.#request('PRODUCER_CLOSE', { producerId: producer.id });
+	}
+
+	#chooseVideoCodec()
+	{
+		const wanted = this.#options.codec && `video/${this.#options.codec}`.toLowerCase();
+		const codecs = this.#device.sendRtpCapabilities.codecs
+			.filter((codec) => SEALABLE.includes(codec.mimeType.toLowerCase()));
+		const chosen = wanted ? codecs.find((codec) => codec.mimeType.toLowerCase() === wanted) : codecs[0];
+
+		if (!chosen)
+			throw new Error('The server offers no video codec that can be encrypted end to end.');
+		return chosen;
+	}
+
+	#onEvent(type, payload)
+	{
+		const peer = this.peers.get(payload.peerDeviceId);
+
+		switch (type) {
+		case 'ROOM_SNAPSHOT':
+			this.#onSnapshot(payload);
+			break;
+		case 'PEER_JOINED':
+			this.#dropPeer(payload.deviceId);
+			this.#addPeer(payload.deviceId);
+			this.epochs.onPeerJoined(payload.deviceId);
+			break;
+		case 'PEER_LEFT':
+			this.#dropPeer(payload.deviceId);
+			this.epochs.onPeerLeft(payload.deviceId);
+			break;
+		case 'PRODUCER_ADDED':
+			this.#addStream(payload);
+			break;
+		case 'PRODUCER_REMOVED':
+			this.#dropStream(payload.peerDeviceId, payload.producerId);
+			break;
+		case 'CONSUMER_CLOSED':
+			for (const device of this.peers.keys())
+				this.#dropStream(device, payload.producerId);
+			break;
+		case 'PRODUCER_PAUSED':
+		case 'PRODUCER_RESUMED':
+			if (peer?.streams.has(payload.producerId))
+				peer.streams.get(payload.producerId).paused = type === 'PRODUCER_PAUSED';
+			break;
+		case 'REKEY_COMMIT':
+			this.epochs.onCommit(payload.epoch);
+			break;
+		case 'KEY_PACKAGE':
+			this.epochs.onKeyPackage(payload);
+			break;
+		case 'KEY_ACK':
+			this.epochs.onKeyAck(payload.fromDeviceId, payload.epoch);
+			break;
+		default:
+			return;
+		}
+		this.#onChange('peers');
+	}
+
+	/** Sent as part of a join, which this connection does once. */
+	#onSnapshot({ peers = [], producers = [] })
+	{
+		if (this.peers.size)
+			return;
+		for (const { deviceId } of peers)
+			this.#addPeer(deviceId);
+		for (const producer of producers)
+			this.#addStream(producer);
+	}
+
+	#addPeer(device)
+	{
+		if (typeof device === 'string' && !this.peers.has(device))
+			this.peers.set(device, { device, name: '', sources: {}, streams: new Map() });
+	}
+
+	#dropPeer(device)
+	{
+		for (const producerId of [...this.peers.get(device)?.streams.keys() ?? []])
+			this.#dropStream(device, producerId);
+		this.peers.delete(device);
+	}
+
+	#addStream({ producerId, peerDeviceId, kind, paused = false })
+	{
+		const peer = this.peers.get(peerDeviceId);
+
+		if (!peer || peerDeviceId === this.#options.deviceId || peer.streams.has(producerId))
+			return;
+		const stream = { producerId, kind, paused, consumer: null, transform: null };
+
+		peer.streams.set(producerId, stream);
+		if (this.#recvTransport)
+			this.#consume(peer, stream);
+	}
+
+	#dropStream(device, producerId)
+	{
+		const peer = this.peers.get(device);
+
+		peer?.streams.get(producerId)?.consumer?.close();
+		peer?.streams.delete(producerId);
+	}
+
+	async #consume(peer, stream)
+	{
+		const { producerId, kind } = stream;
+		const stillThere = () => this.peers.get(peer.device)?.streams.get(producerId) === stream;
+
+		try {
+			const { consumerId, rtpParameters } = await this.#request('CONSUME', { producerId,
+				transportId: this.#recvTransport.id,
+				rtpCapabilities: this.#device.recvRtpCapabilities });
+			const options = { role: 'recv', id: consumerId, device: peer.device,
+				codec: rtpParameters.codecs?.[0]?.mimeType };
+			const consumer = await this.#recvTransport.consume({ id: consumerId, producerId, kind,
+				rtpParameters, onRtpReceiver: (receiver) => this.#attach(receiver, options) });
+
+			if (!stillThere()) {
+				consumer.close();
+				await this.#request('CONSUMER_CLOSE', { consumerId });
+				return;
+			}
+			stream.consumer = consumer;
+			stream.transform = consumerId;
+			this.#onChange('peers');
+			await this.#request('CONSUMER_RESUME', { consumerId });
+		} catch (error) {
+			// A producer that has gone meanwhile is no trouble; a later PRODUCER_ADDED tries again.
+			if (stillThere())
+				peer.streams.delete(producerId);
+			if (this.state !== 'closed' && error.code !== 'PRODUCER_NOT_FOUND')
+				this.#onChange('trouble', error);
+		}
+	}
+
+	#onEpochs(what, detail)
+	{
+		if (what === 'trouble') {
+			this.#onChange('trouble', detail);
+			return;
+		}
+		if (what === 'safety-code') {
+			this.#packages.safetyCode().then((code) => {
+				this.safetyCode = code;
+				this.#onChange('epoch');
+			});
+			return;
+		}
+		if (what === 'info') {
+			const peer = this.peers.get(detail.device);
+
+			if (!peer)
+				return;
+			peer.name = typeof detail.info.name === 'string' ? detail.info.name.slice(0, 60) : '';
+			peer.sources = detail.info.sources ?? {};
+			this.#onChange('peers');
+			return;
+		}
+		this.#onChange('epoch');
+	}
+
+	#onWorker(data)
+	{
+		if (data.op === 'counts') {
+			this.#asks.get(data.ask)?.(data.counts);
+			this.#asks.delete(data.ask);
+		} else if (data.op === 'key-frame-wanted') {
+			this.#request('CONSUMER_REQUEST_KEY_FRAME', { consumerId: data.id }).catch(() => {});
+		} else if (data.op === 'failed') {
+			this.#onChange('trouble', new Error(`frame worker: ${data.what}: ${data.message}`));
+		}
+	}
+
+	/** Outcomes of all frames so far: transform id -> counts by outcome. */
+	frameCounts()
+	{
+		if (this.state === 'closed')
+			return Promise.resolve({});
+		const ask = this.#nextAsk++;
+
+		this.#worker.postMessage({ op: 'counts', ask });
+		return new Promise((resolve) => this.#asks.set(ask, resolve));
+	}
+
+	/** Statistics of both transports as the browser gives them: [send, recv], null where none is. */
+	async browserStats()
+	{
+		const of = (transport) => (transport && !transport.closed ? transport.getStats() : null);
+
+		return Promise.all([of(this.#sendTransport), of(this.#recvTransport)]);
+	}
+
+	/** Every stream that is being received: { peer, stream } pairs. */
+	*received()
+	{
+		for (const peer of this.peers.values())
+			for (const stream of peer.streams.values())
+				if (stream.consumer)
+					yield { peer, stream };
+	}
+}
