@@ -1,0 +1,1078 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "sfu-ctl/config.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define MAX_ALIASES 3u
+#define MAX_VALUE_BYTES 4096u
+
+enum setting_type {
+	SET_STRING,
+	SET_NUMBER, /* decimal, min..max */
+	SET_BOOL, /* 1/true/on/yes, 0/false/off/no, any case; anything else is an error */
+	/* The reference's booleans (protocol.md A11): never an error, with a warning. */
+	SET_ON_UNLESS_0, /* off for 0/false/off, else on */
+	SET_OFF_UNLESS_1, /* on for 1/true/on, else off */
+	SET_ONLY_1, /* on for exactly 1: switches a protection off, so no other spelling */
+	SET_CHOICE, /* one of choices, stored as its index */
+	SET_IP, /* IPv4 or IPv6 address */
+	SET_CODECS,
+	SET_URL, /* http or https, trailing slash removed */
+};
+
+enum setting_group { GROUP_MUST, GROUP_MAY, GROUP_LEAVE, GROUP_COUNT };
+
+static const char *const group_titles[GROUP_COUNT] = {
+	"Set these",
+	"May be tuned",
+	"Leave alone, unless you know why",
+};
+
+struct setting {
+	const char *name;
+	const char *alias[MAX_ALIASES];
+	enum setting_type type;
+	size_t offset; /* in struct config */
+	const char *initial;
+	uint32_t min, max; /* SET_NUMBER */
+	bool clamp_min; /* smaller numbers become min */
+	bool empty_counts; /* a name that is set but empty hides its aliases */
+	bool secret; /* not shown; may be given as NAME_FILE */
+	const char *const *choices; /* SET_CHOICE, NULL terminated */
+	enum setting_group group;
+	size_t given_offset; /* of a bool that says whether it was set; 0 = none */
+	const char *help;
+};
+
+static const char *const log_levels[] = {"none", "error", "warn", "info", "debug", NULL};
+static const char *const relay_seqs[] = {"none", "sender", NULL};
+
+#define FIELD(name) offsetof(struct config, name)
+
+static const struct setting settings[] = {
+	{.name = "SFU_PORT",
+		.type = SET_NUMBER,
+		.offset = FIELD(port),
+		.initial = "8888",
+		.min = 1,
+		.max = 65535,
+		.group = GROUP_MUST,
+		.help = "TCP port of HTTP and WebSocket"},
+	{.name = "SFU_REGION",
+		.type = SET_STRING,
+		.offset = FIELD(region),
+		.initial = "tr",
+		.group = GROUP_MUST,
+		.help = "region of this node"},
+	{.name = "SFU_NODE_ID",
+		.type = SET_STRING,
+		.offset = FIELD(node_id),
+		.initial = "local-sfu-1",
+		.group = GROUP_MUST,
+		.help = "name of this node"},
+	{.name = "NODE_ENV",
+		.type = SET_STRING,
+		.offset = FIELD(node_env),
+		.initial = "",
+		.group = GROUP_MUST,
+		.help = "\"production\" switches the rules of production on"},
+	{.name = "ENV",
+		.type = SET_STRING,
+		.offset = FIELD(env),
+		.initial = "",
+		.group = GROUP_LEAVE,
+		.help = "\"prod\" or \"production\": as NODE_ENV=production"},
+	{.name = "SUPABASE_URL",
+		.alias = {"VITE_SUPABASE_URL"},
+		.type = SET_URL,
+		.offset = FIELD(supabase_url),
+		.initial = "",
+		.group = GROUP_MUST,
+		.help = "auth server; needed in production"},
+	{.name = "SUPABASE_PUBLISHABLE_KEY",
+		.alias
+		= {"SUPABASE_ANON_KEY", "VITE_SUPABASE_PUBLISHABLE_KEY", "VITE_SUPABASE_ANON_KEY"},
+		.type = SET_STRING,
+		.offset = FIELD(supabase_key),
+		.initial = "",
+		.empty_counts = true,
+		.secret = true,
+		.group = GROUP_MUST,
+		.help = "its API key; needed in production"},
+	{.name = "SFU_TLS_CERT",
+		.type = SET_STRING,
+		.offset = FIELD(tls_cert),
+		.initial = "",
+		.group = GROUP_MUST,
+		.help = "PEM file with the certificate chain; unset: no TLS"},
+	{.name = "SFU_TLS_KEY",
+		.type = SET_STRING,
+		.offset = FIELD(tls_key),
+		.initial = "",
+		.group = GROUP_MUST,
+		.help = "PEM file with its private key"},
+	{.name = "SFU_ENABLE_DP",
+		.alias = {"SFU_ENABLE_MEDIASOUP"},
+		.type = SET_OFF_UNLESS_1,
+		.offset = FIELD(enable_dp),
+		.initial = "0",
+		.group = GROUP_MUST,
+		.help = "attach the data plane; else fallback mode, without media"},
+
+	{.name = "SFU_REQUIRE_DP",
+		.alias = {"SFU_REQUIRE_MEDIASOUP"},
+		.type = SET_ON_UNLESS_0,
+		.offset = FIELD(require_dp_given),
+		.initial = "1",
+		.group = GROUP_MAY,
+		.help = "in production: do not start without a data plane"},
+	{.name = "SFU_LINK",
+		.type = SET_STRING,
+		.offset = FIELD(link_path),
+		.initial = "/run/sfu/link.sock",
+		.group = GROUP_MAY,
+		.help = "socket of the data plane"},
+	{.name = "SFU_LISTEN",
+		.type = SET_IP,
+		.offset = FIELD(listen_address),
+		.initial = "",
+		.group = GROUP_MAY,
+		.help = "address to listen on; unset: all"},
+	{.name = "SFU_WEB_ROOT",
+		.type = SET_STRING,
+		.offset = FIELD(web_root),
+		.initial = "",
+		.group = GROUP_MAY,
+		.help = "folder with the page to serve; unset: none"},
+	{.name = "SFU_STATE_DIR",
+		.type = SET_STRING,
+		.offset = FIELD(state_dir),
+		.initial = "",
+		.group = GROUP_MAY,
+		.help = "folder that keeps the DTLS certificate; unset: a new one at each start"},
+	{.name = "SFU_CODECS",
+		.type = SET_CODECS,
+		.offset = FIELD(codecs),
+		.initial = "opus,VP9,VP8",
+		.group = GROUP_MAY,
+		.help = "codecs in order of preference, of opus VP8 VP9 H264 AV1"},
+	{.name = "SFU_E2EE_REQUIRED",
+		.alias = {"E2EE_REQUIRED_DEFAULT"},
+		.type = SET_ON_UNLESS_0,
+		.offset = FIELD(e2ee_required),
+		.initial = "1",
+		.group = GROUP_MAY,
+		.help = "media only for devices that are ready for end-to-end encryption"},
+	{.name = "SFU_REQUIRE_SFRAME",
+		.type = SET_OFF_UNLESS_1,
+		.offset = FIELD(require_sframe),
+		.initial = "0",
+		.group = GROUP_MAY,
+		.help = "devices must announce SFrame"},
+	{.name = "CALLS_DEV_INSECURE_AUTH",
+		.type = SET_ONLY_1,
+		.offset = FIELD(dev_auth_given),
+		.initial = "0",
+		.group = GROUP_MAY,
+		.help = "accept every token, for development; never in production"},
+	{.name = "CALLS_MAX_PARTICIPANTS_PER_ROOM",
+		.type = SET_NUMBER,
+		.offset = FIELD(max_participants),
+		.initial = "50",
+		.min = 2,
+		.max = 10000,
+		.group = GROUP_MAY,
+		.help = "devices in one room"},
+	{.name = "SFU_MAX_ROOMS",
+		.type = SET_NUMBER,
+		.offset = FIELD(max_rooms),
+		.initial = "10000",
+		.min = 1,
+		.max = 1000000,
+		.group = GROUP_MAY,
+		.help = "rooms at a time"},
+	{.name = "SFU_LOG_LEVEL",
+		.alias = {"SFU_MEDIASOUP_LOG_LEVEL"},
+		.type = SET_CHOICE,
+		.offset = FIELD(log_level),
+		.initial = "warn",
+		.choices = log_levels,
+		.group = GROUP_MAY,
+		.help = "what goes to the log"},
+	{.name = "SFU_ANNOUNCED_IP",
+		.type = SET_IP,
+		.offset = FIELD(announced_ip),
+		.initial = "",
+		.group = GROUP_MAY,
+		.help = "must be an address that the data plane announces; unset: not checked"},
+	{.name = "SFU_RTC_MIN_PORT",
+		.type = SET_NUMBER,
+		.offset = FIELD(rtc_min_port),
+		.initial = "40000",
+		.min = 1,
+		.max = 65535,
+		.given_offset = FIELD(rtc_min_port_set),
+		.group = GROUP_MAY,
+		.help = "when set, checked against the data plane's port"},
+	{.name = "SFU_RTC_MAX_PORT",
+		.type = SET_NUMBER,
+		.offset = FIELD(rtc_max_port),
+		.initial = "49999",
+		.min = 1,
+		.max = 65535,
+		.given_offset = FIELD(rtc_max_port_set),
+		.group = GROUP_MAY,
+		.help = "when set, checked against the data plane's port"},
+
+	{.name = "SFU_HEARTBEAT_SEC",
+		.type = SET_NUMBER,
+		.offset = FIELD(heartbeat_sec),
+		.initial = "10",
+		.min = 5,
+		.max = 3600,
+		.clamp_min = true,
+		.group = GROUP_LEAVE,
+		.help = "WebSocket ping; silent for 2.5 times as long: dropped"},
+	{.name = "SFU_AUTH_DEADLINE_SEC",
+		.type = SET_NUMBER,
+		.offset = FIELD(auth_deadline_sec),
+		.initial = "30",
+		.min = 1,
+		.max = 3600,
+		.group = GROUP_LEAVE,
+		.help = "a connection without AUTH is closed after this"},
+	{.name = "SFU_EMPTY_ROOM_SEC",
+		.type = SET_NUMBER,
+		.offset = FIELD(empty_room_sec),
+		.initial = "60",
+		.min = 0,
+		.max = 86400,
+		.group = GROUP_LEAVE,
+		.help = "life of a room that nobody joins; 0: for ever"},
+	{.name = "SFU_MAX_FRAME_BYTES",
+		.type = SET_NUMBER,
+		.offset = FIELD(max_frame_bytes),
+		.initial = "262144",
+		.min = 1024,
+		.max = 16777216,
+		.group = GROUP_LEAVE,
+		.help = "longest message; a longer one closes the connection (1009)"},
+	{.name = "SFU_E2EE_GRACE_MS",
+		.type = SET_NUMBER,
+		.offset = FIELD(e2ee_grace_ms),
+		.initial = "20000",
+		.min = 0,
+		.max = 600000,
+		.group = GROUP_LEAVE,
+		.help = "media of devices not yet ready for a new epoch flows so long"},
+	{.name = "SFU_COMMITTER_READY",
+		.type = SET_BOOL,
+		.offset = FIELD(committer_ready),
+		.initial = "0",
+		.group = GROUP_LEAVE,
+		.help = "who commits an epoch is ready for it in signalling too"},
+	{.name = "SFU_RELAY_ECHO",
+		.type = SET_BOOL,
+		.offset = FIELD(relay_echo),
+		.initial = "1",
+		.group = GROUP_LEAVE,
+		.help = "senders of rekey messages get their own copy"},
+	{.name = "SFU_RELAY_SEQ",
+		.type = SET_CHOICE,
+		.offset = FIELD(relay_seq_sender),
+		.initial = "none",
+		.choices = relay_seqs,
+		.group = GROUP_LEAVE,
+		.help = "seq on relayed frames"},
+	{.name = "SFU_REPLAY_PRODUCERS",
+		.type = SET_BOOL,
+		.offset = FIELD(replay_producers),
+		.initial = "1",
+		.group = GROUP_LEAVE,
+		.help = "tell late joiners of the producers that are there"},
+	{.name = "SFU_FALLBACK_CODECS",
+		.type = SET_BOOL,
+		.offset = FIELD(fallback_codecs),
+		.initial = "0",
+		.group = GROUP_LEAVE,
+		.help = "fallback mode names codecs although no media flows"},
+	{.name = "SFU_STRICT",
+		.type = SET_BOOL,
+		.offset = FIELD(strict),
+		.initial = "0",
+		.group = GROUP_LEAVE,
+		.help = "refuse what the reference service let pass"},
+	{.name = "SFU_STRICT_PROD",
+		.type = SET_BOOL,
+		.offset = FIELD(strict_prod),
+		.initial = "0",
+		.group = GROUP_LEAVE,
+		.help = "in production: SFrame required, insecure authentication an error"},
+};
+
+#define SETTING_COUNT (sizeof(settings) / sizeof(settings[0]))
+#define NAME_COUNT (1 + MAX_ALIASES)
+
+enum source { FROM_LINE, FROM_ENV, FROM_FILE, SOURCE_COUNT };
+
+static const char *const source_names[SOURCE_COUNT]
+	= {"command line", "environment", "configuration file"};
+
+/** What was read, before it is parsed: per source, setting and name. Owned; wiped when freed. */
+struct raw {
+	char *value[SOURCE_COUNT][SETTING_COUNT][NAME_COUNT];
+	char *file_name[SOURCE_COUNT][SETTING_COUNT][NAME_COUNT]; /* given as NAME_FILE */
+};
+
+static char **string_at(const struct config *cfg, const struct setting *s)
+{
+	return (char **)(void *)((char *)(uintptr_t)cfg + s->offset);
+}
+
+static uint32_t *number_at(const struct config *cfg, const struct setting *s)
+{
+	return (uint32_t *)(void *)((char *)(uintptr_t)cfg + s->offset);
+}
+
+static bool *bool_at(const struct config *cfg, size_t offset)
+{
+	return (bool *)(void *)((char *)(uintptr_t)cfg + offset);
+}
+
+static bool is_string(const struct setting *s)
+{
+	return s->type == SET_STRING || s->type == SET_IP || s->type == SET_CODECS
+	       || s->type == SET_URL;
+}
+
+static bool is_bool(const struct setting *s)
+{
+	return s->type == SET_BOOL || s->type == SET_ON_UNLESS_0 || s->type == SET_OFF_UNLESS_1
+	       || s->type == SET_ONLY_1 || s->choices == relay_seqs;
+}
+
+/** Lines of a report come from outside and end on a terminal. */
+static void printable(char *text)
+{
+	for (; *text != '\0'; text++) {
+		if ((unsigned char)*text < 0x20 || *text == 0x7f)
+			*text = '?';
+	}
+}
+
+__attribute__((format(printf, 2, 3))) static enum config_status invalid(
+	struct config_report *report, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(report->error, sizeof(report->error), format, args);
+	va_end(args);
+	printable(report->error);
+	return CONFIG_INVALID;
+}
+
+__attribute__((format(printf, 2, 3))) static void warning(
+	struct config_report *report, const char *format, ...)
+{
+	va_list args;
+
+	if (report->warnings == CONFIG_MAX_WARNINGS)
+		return;
+	va_start(args, format);
+	vsnprintf(report->warning[report->warnings], sizeof(report->warning[0]), format, args);
+	va_end(args);
+	printable(report->warning[report->warnings++]);
+}
+
+static const char *name_of(const struct setting *s, unsigned i)
+{
+	return i == 0 ? s->name : s->alias[i - 1];
+}
+
+/** Find "NAME" or, for secrets, "NAME_FILE". */
+static bool find_name(const char *name, size_t len, size_t *setting, unsigned *which, bool *as_file)
+{
+	static const char suffix[] = "_FILE";
+	const size_t suffix_len = sizeof(suffix) - 1;
+
+	for (size_t i = 0; i < SETTING_COUNT; i++) {
+		for (unsigned k = 0; k < NAME_COUNT; k++) {
+			const char *known = name_of(&settings[i], k);
+			size_t known_len;
+
+			if (known == NULL)
+				break;
+			known_len = strlen(known);
+			*setting = i;
+			*which = k;
+			*as_file = false;
+			if (len == known_len && memcmp(name, known, len) == 0)
+				return true;
+			*as_file = true;
+			if (settings[i].secret && len == known_len + suffix_len
+				&& memcmp(name, known, known_len) == 0
+				&& memcmp(name + known_len, suffix, suffix_len) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
+static void wipe_free(char *text)
+{
+	if (text == NULL)
+		return;
+	explicit_bzero(text, strlen(text));
+	free(text);
+}
+
+static void raw_free(struct raw *raw)
+{
+	if (raw == NULL)
+		return;
+	for (unsigned from = 0; from < SOURCE_COUNT; from++) {
+		for (size_t i = 0; i < SETTING_COUNT; i++) {
+			for (unsigned k = 0; k < NAME_COUNT; k++) {
+				wipe_free(raw->value[from][i][k]);
+				free(raw->file_name[from][i][k]);
+			}
+		}
+	}
+	free(raw);
+}
+
+/** Remember name=value of a source. Unknown names: false. The last of equal names counts. */
+static bool raw_put(struct raw *raw, enum source from, const char *name, size_t name_len,
+	const char *value, size_t value_len, bool *no_memory)
+{
+	char **slot;
+	size_t i;
+	unsigned k;
+	bool as_file;
+
+	if (!find_name(name, name_len, &i, &k, &as_file))
+		return false;
+	slot = as_file ? &raw->file_name[from][i][k] : &raw->value[from][i][k];
+	wipe_free(*slot);
+	*slot = strndup(value, value_len);
+	if (*slot == NULL)
+		*no_memory = true;
+	return true;
+}
+
+/* --- values --- */
+
+static bool spelled(const char *value, const char *const *words)
+{
+	for (; *words != NULL; words++) {
+		if (strcasecmp(value, *words) == 0)
+			return true;
+	}
+	return false;
+}
+
+static const char *const words_on[] = {"1", "true", "on", NULL};
+static const char *const words_off[] = {"0", "false", "off", NULL};
+
+static bool codecs_valid(const char *list)
+{
+	static const char *const names[] = {"opus", "VP8", "VP9", "H264", "AV1"};
+	unsigned seen = 0;
+
+	for (;;) {
+		size_t len = strcspn(list, ",");
+		unsigned bit = 0;
+
+		for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+			if (strlen(names[i]) == len && strncasecmp(list, names[i], len) == 0)
+				bit = 1u << i;
+		}
+		if (bit == 0 || (seen & bit) != 0)
+			return false;
+		seen |= bit;
+		if (list[len] == '\0')
+			return true;
+		list += len + 1;
+	}
+}
+
+static bool is_ip(const char *text)
+{
+	unsigned char addr[sizeof(struct in6_addr)];
+
+	return inet_pton(AF_INET, text, addr) == 1 || inet_pton(AF_INET6, text, addr) == 1;
+}
+
+static bool is_url(const char *text)
+{
+	size_t scheme = strncasecmp(text, "http://", 7) == 0    ? 7
+			: strncasecmp(text, "https://", 8) == 0 ? 8
+								: 0;
+
+	if (scheme == 0 || text[scheme] == '\0' || text[scheme] == '/')
+		return false;
+	for (; *text != '\0'; text++) {
+		if ((unsigned char)*text <= 0x20 || *text == 0x7f)
+			return false;
+	}
+	return true;
+}
+
+/** What is allowed, in words, for errors and --help. */
+static void allowed(const struct setting *s, char *out, size_t size)
+{
+	size_t len;
+
+	switch (s->type) {
+	case SET_STRING:
+		snprintf(out, size, "text");
+		break;
+	case SET_NUMBER:
+		if (s->clamp_min)
+			snprintf(out, size, "number, 0 to %u, less than %u counts as %u", s->max,
+				s->min, s->min);
+		else
+			snprintf(out, size, "number, %u to %u", s->min, s->max);
+		break;
+	case SET_BOOL:
+		snprintf(out, size, "1, true, on, yes or 0, false, off, no");
+		break;
+	case SET_ON_UNLESS_0:
+		snprintf(out, size, "off with 0, false, off; else on");
+		break;
+	case SET_OFF_UNLESS_1:
+		snprintf(out, size, "on with 1, true, on; else off");
+		break;
+	case SET_ONLY_1:
+		snprintf(out, size, "on only with 1");
+		break;
+	case SET_CHOICE:
+		len = 0;
+		for (const char *const *c = s->choices; *c != NULL && len < size; c++)
+			len += (size_t)snprintf(
+				out + len, size - len, "%s%s", len > 0 ? ", " : "", *c);
+		break;
+	case SET_IP:
+		snprintf(out, size, "IPv4 or IPv6 address");
+		break;
+	case SET_CODECS:
+		snprintf(out, size, "opus, VP8, VP9, H264, AV1, each at most once, with commas");
+		break;
+	case SET_URL:
+		snprintf(out, size, "http:// or https:// URL");
+		break;
+	}
+}
+
+static bool parse_number(const struct setting *s, const char *value, uint32_t *out)
+{
+	uint64_t number = 0;
+	size_t len = strlen(value);
+
+	if (len == 0 || len > 10)
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		if (value[i] < '0' || value[i] > '9')
+			return false;
+		number = number * 10 + (unsigned)(value[i] - '0');
+	}
+	if (number < s->min && s->clamp_min)
+		number = s->min;
+	if (number < s->min || number > s->max)
+		return false;
+	*out = (uint32_t)number;
+	return true;
+}
+
+static int set_string(const struct config *cfg, const struct setting *s, const char *value)
+{
+	char *copy = strdup(value);
+
+	if (copy == NULL)
+		return -ENOMEM;
+	if (s->type == SET_URL && *copy != '\0' && copy[strlen(copy) - 1] == '/')
+		copy[strlen(copy) - 1] = '\0';
+	wipe_free(*string_at(cfg, s));
+	*string_at(cfg, s) = copy;
+	return 0;
+}
+
+/** A reference boolean with a spelling that it does not know: as the reference, but not silently. */
+static void warn_spelling(
+	const struct setting *s, const char *name, const char *value, struct config_report *report)
+{
+	char text[128];
+
+	allowed(s, text, sizeof(text));
+	warning(report, "%s=\"%s\" is taken as %s (%s)", name, value,
+		s->type == SET_ON_UNLESS_0 ? "on" : "off", text);
+}
+
+/** 0, -EINVAL or -ENOMEM. */
+static int set_value(struct config *cfg, const struct setting *s, const char *name,
+	const char *value, struct config_report *report)
+{
+	bool on = spelled(value, words_on);
+	bool off = spelled(value, words_off);
+
+	switch (s->type) {
+	case SET_STRING:
+		return set_string(cfg, s, value);
+	case SET_IP:
+		return is_ip(value) ? set_string(cfg, s, value) : -EINVAL;
+	case SET_URL:
+		return is_url(value) ? set_string(cfg, s, value) : -EINVAL;
+	case SET_CODECS:
+		return codecs_valid(value) ? set_string(cfg, s, value) : -EINVAL;
+	case SET_NUMBER:
+		return parse_number(s, value, number_at(cfg, s)) ? 0 : -EINVAL;
+	case SET_BOOL:
+		on = on || strcasecmp(value, "yes") == 0;
+		off = off || strcasecmp(value, "no") == 0;
+		if (!on && !off)
+			return -EINVAL;
+		*bool_at(cfg, s->offset) = on;
+		return 0;
+	case SET_ON_UNLESS_0:
+		*bool_at(cfg, s->offset) = !off;
+		break;
+	case SET_OFF_UNLESS_1:
+		*bool_at(cfg, s->offset) = on;
+		break;
+	case SET_ONLY_1:
+		on = strcmp(value, "1") == 0;
+		*bool_at(cfg, s->offset) = on;
+		break;
+	case SET_CHOICE:
+		for (uint32_t i = 0; s->choices[i] != NULL; i++) {
+			if (strcasecmp(value, s->choices[i]) != 0)
+				continue;
+			if (is_bool(s))
+				*bool_at(cfg, s->offset) = i != 0;
+			else
+				*number_at(cfg, s) = i;
+			return 0;
+		}
+		return -EINVAL;
+	}
+	if (!on && !off)
+		warn_spelling(s, name, value, report);
+	return 0;
+}
+
+/* --- sources --- */
+
+/** The first line of a small file, for secrets. NULL with errno. */
+static char *read_first_line(const char *path)
+{
+	char line[MAX_VALUE_BYTES];
+	FILE *file = fopen(path, "re");
+	char *copy = NULL;
+
+	if (file == NULL)
+		return NULL;
+	errno = 0;
+	if (fgets(line, sizeof(line), file) == NULL)
+		line[0] = '\0';
+	if (errno == 0 && strlen(line) == sizeof(line) - 1)
+		errno = EFBIG;
+	if (errno == 0) {
+		line[strcspn(line, "\r\n")] = '\0';
+		copy = strdup(line);
+	}
+	explicit_bzero(line, sizeof(line));
+	fclose(file);
+	return copy;
+}
+
+static enum config_status read_secret_files(
+	struct raw *raw, enum source from, struct config_report *report)
+{
+	for (size_t i = 0; i < SETTING_COUNT; i++) {
+		for (unsigned k = 0; k < NAME_COUNT; k++) {
+			const char *path = raw->file_name[from][i][k];
+
+			if (path == NULL || raw->value[from][i][k] != NULL)
+				continue;
+			raw->value[from][i][k] = read_first_line(path);
+			if (raw->value[from][i][k] == NULL)
+				return invalid(report,
+					"%s_FILE: cannot read \"%s\": %s; it must be a file whose "
+					"first line is the value",
+					name_of(&settings[i], k), path, strerror(errno));
+		}
+	}
+	return CONFIG_OK;
+}
+
+static char *trim(char *text)
+{
+	size_t len;
+
+	while (isspace((unsigned char)*text))
+		text++;
+	len = strlen(text);
+	while (len > 0 && isspace((unsigned char)text[len - 1]))
+		text[--len] = '\0';
+	return text;
+}
+
+/** "a value" -> a value */
+static char *unquote(char *text)
+{
+	size_t len = strlen(text);
+
+	if (len >= 2 && text[0] == '"' && text[len - 1] == '"') {
+		text[len - 1] = '\0';
+		return text + 1;
+	}
+	return text;
+}
+
+static enum config_status read_file_line(struct raw *raw, const char *path, unsigned number,
+	char *line, struct config_report *report)
+{
+	char *text = trim(line);
+	char *equals = strchr(text, '=');
+	char *name, *value;
+	bool no_memory = false;
+
+	if (*text == '\0' || *text == '#')
+		return CONFIG_OK;
+	if (equals == NULL)
+		return invalid(report, "%s:%u: \"%.80s\" is not of the form NAME = value", path,
+			number, text);
+	*equals = '\0';
+	name = trim(text);
+	value = unquote(trim(equals + 1));
+	if (!raw_put(raw, FROM_FILE, name, strlen(name), value, strlen(value), &no_memory))
+		return invalid(report,
+			"%s:%u: unknown key \"%.80s\" (value \"%.80s\"); allowed are the names "
+			"that --help lists",
+			path, number, name, value);
+	return no_memory ? CONFIG_NO_MEMORY : CONFIG_OK;
+}
+
+static enum config_status read_file(struct raw *raw, const char *path, struct config_report *report)
+{
+	enum config_status status = CONFIG_OK;
+	char line[MAX_VALUE_BYTES];
+	FILE *file = fopen(path, "re");
+
+	if (file == NULL)
+		return invalid(report, "--config: cannot read \"%s\": %s", path, strerror(errno));
+	for (unsigned number = 1; status == CONFIG_OK; number++) {
+		errno = 0;
+		if (fgets(line, sizeof(line), file) == NULL) {
+			if (ferror(file))
+				status = invalid(report, "--config: cannot read \"%s\": %s", path,
+					strerror(errno));
+			break;
+		}
+		if (strlen(line) == sizeof(line) - 1)
+			status = invalid(report, "%s:%u: line too long, at most %u octets", path,
+				number, MAX_VALUE_BYTES - 2);
+		else
+			status = read_file_line(raw, path, number, line, report);
+	}
+	explicit_bzero(line, sizeof(line));
+	fclose(file);
+	return status;
+}
+
+static enum config_status read_environment(struct raw *raw, char *const *envp)
+{
+	bool no_memory = false;
+
+	for (; envp != NULL && *envp != NULL; envp++) {
+		const char *equals = strchr(*envp, '=');
+
+		// Names that are not ours are everyone else's.
+		if (equals != NULL)
+			raw_put(raw, FROM_ENV, *envp, (size_t)(equals - *envp), equals + 1,
+				strlen(equals + 1), &no_memory);
+	}
+	return no_memory ? CONFIG_NO_MEMORY : CONFIG_OK;
+}
+
+/** "--sfu-port=1" -> SFU_PORT */
+static bool dashes_to_name(const char *option, size_t len, char *name, size_t size)
+{
+	if (len == 0 || len >= size)
+		return false;
+	for (size_t i = 0; i < len; i++)
+		name[i] = option[i] == '-' ? '_' : (char)toupper((unsigned char)option[i]);
+	name[len] = '\0';
+	return true;
+}
+
+static enum config_status read_assignment(struct raw *raw, const char *argument, const char *name,
+	size_t name_len, const char *value, struct config_report *report)
+{
+	bool no_memory = false;
+
+	if (!raw_put(raw, FROM_LINE, name, name_len, value, strlen(value), &no_memory))
+		return invalid(report,
+			"unknown setting \"%.120s\"; allowed are the names that --help lists",
+			argument);
+	return no_memory ? CONFIG_NO_MEMORY : CONFIG_OK;
+}
+
+static enum config_status read_command_line(struct raw *raw, int argc, char *const *argv,
+	const char **file, bool *print, struct config_report *report)
+{
+	enum config_status status = CONFIG_OK;
+
+	for (int i = 1; i < argc && status == CONFIG_OK; i++) {
+		const char *arg = argv[i];
+		const char *equals = strchr(arg, '=');
+		bool has_next = i + 1 < argc;
+		char name[64];
+
+		if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0)
+			return CONFIG_HELP;
+		if (strcmp(arg, "--version") == 0)
+			return CONFIG_VERSION;
+		if (strcmp(arg, "--print-config") == 0) {
+			*print = true;
+		} else if (strcmp(arg, "--config") == 0 && has_next) {
+			*file = argv[++i];
+		} else if (strncmp(arg, "--config=", 9) == 0) {
+			*file = arg + 9;
+		} else if (strcmp(arg, "--set") == 0 && has_next) {
+			arg = argv[++i];
+			equals = strchr(arg, '=');
+			if (equals == NULL)
+				return invalid(report,
+					"--set \"%.120s\" is not of the form NAME=value", arg);
+			status = read_assignment(
+				raw, arg, arg, (size_t)(equals - arg), equals + 1, report);
+		} else if (strncmp(arg, "--", 2) == 0 && equals != NULL
+			   && dashes_to_name(
+				   arg + 2, (size_t)(equals - arg) - 2, name, sizeof(name))) {
+			status = read_assignment(raw, arg, name, strlen(name), equals + 1, report);
+		} else {
+			return invalid(report,
+				"unknown argument \"%.120s\"; allowed are --config FILE, --set "
+				"NAME=value, --name=value, --print-config, --help, --version",
+				arg);
+		}
+	}
+	return status;
+}
+
+/* --- all together --- */
+
+/** The value that counts: highest source first, own name before aliases. NULL: none was given. */
+static const char *effective(
+	const struct raw *raw, size_t i, const char **name, enum source *source)
+{
+	for (unsigned from = 0; from < SOURCE_COUNT; from++) {
+		for (unsigned k = 0; k < NAME_COUNT; k++) {
+			const char *value = raw->value[from][i][k];
+
+			if (value == NULL || (*value == '\0' && !settings[i].empty_counts))
+				continue;
+			*name = name_of(&settings[i], k);
+			*source = (enum source)from;
+			return value;
+		}
+	}
+	return NULL;
+}
+
+static enum config_status apply(
+	struct config *cfg, const struct raw *raw, struct config_report *report)
+{
+	for (size_t i = 0; i < SETTING_COUNT; i++) {
+		const struct setting *s = &settings[i];
+		const char *name = s->name;
+		enum source from = FROM_FILE;
+		const char *value = effective(raw, i, &name, &from);
+		char text[160];
+		int result;
+
+		if (value == NULL)
+			continue;
+		if (strlen(value) >= MAX_VALUE_BYTES)
+			return invalid(report, "%s (%s): value too long, at most %u octets", name,
+				source_names[from], MAX_VALUE_BYTES - 1);
+		result = set_value(cfg, s, name, value, report);
+		if (result == -ENOMEM)
+			return CONFIG_NO_MEMORY;
+		if (result < 0) {
+			allowed(s, text, sizeof(text));
+			return invalid(report, "%s=\"%.120s\" (%s) is not allowed: %s", name,
+				s->secret ? "…" : value, source_names[from], text);
+		}
+		if (s->given_offset != 0)
+			*bool_at(cfg, s->given_offset) = true;
+	}
+	return CONFIG_OK;
+}
+
+/** Settings that depend on each other; the rules of production (protocol.md A11, B11). */
+static enum config_status derive(struct config *cfg, struct config_report *report)
+{
+	bool env_prod
+		= strcasecmp(cfg->env, "prod") == 0 || strcasecmp(cfg->env, "production") == 0;
+	bool node_prod = strcmp(cfg->node_env, "production") == 0;
+
+	cfg->production = env_prod || node_prod;
+	cfg->require_dp = cfg->production && cfg->require_dp_given;
+	cfg->dev_auth = cfg->dev_auth_given && !cfg->production;
+
+	if (cfg->tls_cert[0] != '\0' && cfg->tls_key[0] == '\0')
+		return invalid(report,
+			"SFU_TLS_KEY is not set although SFU_TLS_CERT is \"%s\"; allowed "
+			"is the PEM file of its private key",
+			cfg->tls_cert);
+	if (cfg->tls_key[0] != '\0' && cfg->tls_cert[0] == '\0')
+		return invalid(report,
+			"SFU_TLS_CERT is not set although SFU_TLS_KEY is \"%s\"; allowed "
+			"is the PEM file of the certificate",
+			cfg->tls_key);
+	if (cfg->rtc_min_port > cfg->rtc_max_port)
+		return invalid(report,
+			"SFU_RTC_MIN_PORT=%u is not allowed: at most SFU_RTC_MAX_PORT, %u",
+			cfg->rtc_min_port, cfg->rtc_max_port);
+	if (!cfg->production)
+		return CONFIG_OK;
+
+	if (cfg->strict_prod)
+		cfg->require_sframe = true;
+	if (cfg->dev_auth_given && (env_prod || cfg->strict_prod))
+		return invalid(
+			report, "CALLS_DEV_INSECURE_AUTH=1 is not allowed in production: unset it");
+	if (cfg->dev_auth_given)
+		warning(report, "CALLS_DEV_INSECURE_AUTH=1 is ignored in production");
+	if (cfg->supabase_url[0] == '\0')
+		return invalid(report,
+			"SUPABASE_URL=\"\" is not allowed in production: the http:// or "
+			"https:// URL of the auth server");
+	if (cfg->supabase_key[0] == '\0')
+		return invalid(report,
+			"SUPABASE_PUBLISHABLE_KEY=\"\" is not allowed in production: the "
+			"key of the auth server");
+	if (cfg->require_dp && !cfg->enable_dp)
+		return invalid(report, "SFU_ENABLE_DP=0 is not allowed in production: 1, or "
+				       "SFU_REQUIRE_DP=0 to run without media");
+	return CONFIG_OK;
+}
+
+int config_init(struct config *cfg)
+{
+	struct config_report ignored = {.warnings = 0};
+
+	memset(cfg, 0, sizeof(*cfg));
+	for (size_t i = 0; i < SETTING_COUNT; i++) {
+		const struct setting *s = &settings[i];
+
+		// An unset string is "" and need not be of its type.
+		if (is_string(s) ? set_string(cfg, s, s->initial) != 0
+				 : set_value(cfg, s, s->name, s->initial, &ignored) != 0) {
+			config_fini(cfg);
+			return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+enum config_status config_load(struct config *cfg, int argc, char *const *argv, char *const *envp,
+	struct config_report *report)
+{
+	struct raw *raw = calloc(1, sizeof(*raw));
+	enum config_status status = CONFIG_NO_MEMORY;
+	const char *file = NULL;
+	bool print = false;
+
+	memset(report, 0, sizeof(*report));
+	if (raw == NULL)
+		return CONFIG_NO_MEMORY;
+	status = read_command_line(raw, argc, argv, &file, &print, report);
+	if (status == CONFIG_OK)
+		status = read_environment(raw, envp);
+	if (status == CONFIG_OK && file != NULL)
+		status = read_file(raw, file, report);
+	for (unsigned from = 0; from < SOURCE_COUNT && status == CONFIG_OK; from++)
+		status = read_secret_files(raw, (enum source)from, report);
+	if (status == CONFIG_OK)
+		status = apply(cfg, raw, report);
+	if (status == CONFIG_OK)
+		status = derive(cfg, report);
+	if (status == CONFIG_OK && print)
+		status = CONFIG_PRINT;
+	raw_free(raw);
+	return status;
+}
+
+void config_fini(struct config *cfg)
+{
+	for (size_t i = 0; i < SETTING_COUNT; i++) {
+		if (is_string(&settings[i]))
+			wipe_free(*string_at(cfg, &settings[i]));
+	}
+	memset(cfg, 0, sizeof(*cfg));
+}
+
+static void help_entry(const struct setting *s, FILE *out)
+{
+	char text[160];
+
+	allowed(s, text, sizeof(text));
+	fprintf(out, "  %s\n        %s.\n        %s", s->name, s->help, text);
+	if (s->initial[0] != '\0')
+		fprintf(out, "; default %s", s->initial);
+	if (s->secret)
+		fprintf(out, "; secret, also as %s_FILE", s->name);
+	if (s->alias[0] != NULL) {
+		fprintf(out, "\n        also:");
+		for (unsigned k = 0; k < MAX_ALIASES && s->alias[k] != NULL; k++)
+			fprintf(out, " %s", s->alias[k]);
+	}
+	fprintf(out, "\n");
+}
+
+void config_help(FILE *out)
+{
+	fprintf(out,
+		"Usage: sfu-ctl [--config FILE] [--set NAME=value | --name-with-dashes=value]…\n"
+		"       sfu-ctl --print-config | --help | --version\n\n"
+		"Command line over environment over file; all with the same names.\n"
+		"A configuration file has lines NAME = value; # starts a comment line.\n");
+	for (unsigned group = 0; group < GROUP_COUNT; group++) {
+		fprintf(out, "\n%s:\n", group_titles[group]);
+		for (size_t i = 0; i < SETTING_COUNT; i++) {
+			if (settings[i].group == group)
+				help_entry(&settings[i], out);
+		}
+	}
+}
+
+void config_print(const struct config *cfg, FILE *out)
+{
+	for (size_t i = 0; i < SETTING_COUNT; i++) {
+		const struct setting *s = &settings[i];
+
+		if (s->secret)
+			fprintf(out, "# %s is %s\n", s->name,
+				(*string_at(cfg, s))[0] != '\0' ? "set, not shown" : "not set");
+		else if (is_string(s))
+			fprintf(out, "%s = %s\n", s->name, *string_at(cfg, s));
+		else if (s->type == SET_CHOICE)
+			fprintf(out, "%s = %s\n", s->name,
+				s->choices[is_bool(s) ? *bool_at(cfg, s->offset)
+						      : *number_at(cfg, s)]);
+		else if (is_bool(s))
+			fprintf(out, "%s = %d\n", s->name, *bool_at(cfg, s->offset));
+		else
+			fprintf(out, "%s = %u\n", s->name, *number_at(cfg, s));
+	}
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/**
+ * The settings of sfu-ctl: one table (config.c), from which the parsers of command line, environment
+ * and file, --help and --print-config all come.
+ *
+ * Order of precedence: command line (--set NAME=value, --name-with-dashes=value), environment, file
+ * (--config FILE, lines "NAME = value"). Within one source a setting's own name goes before its
+ * aliases. A secret may be given as NAME_FILE, the name of a file whose first line is the value.
+ *
+ * Nobody writes a struct config after config_load(): others hold const pointers to it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+/** Strings are never NULL; "" is unset. Owned by the struct. */
+struct config {
+	/* who and where */
+	char *listen_address; /* SFU_LISTEN: IPv4 or IPv6 address; "" = all */
+	uint32_t port; /* SFU_PORT: HTTP and WebSocket */
+	char *region; /* SFU_REGION */
+	char *node_id; /* SFU_NODE_ID */
+	char *tls_cert; /* SFU_TLS_CERT: PEM chain; "" = no TLS */
+	char *tls_key; /* SFU_TLS_KEY */
+	char *web_root; /* SFU_WEB_ROOT: folder of the page; "" = none */
+	char *state_dir; /* SFU_STATE_DIR: DTLS certificate; "" = memory only */
+	bool production; /* NODE_ENV, ENV: derived */
+	bool strict_prod; /* SFU_STRICT_PROD */
+
+	/* who may come in */
+	char *supabase_url; /* without a trailing slash */
+	char *supabase_key; /* secret */
+	bool dev_auth; /* CALLS_DEV_INSECURE_AUTH; always false in production */
+	uint32_t auth_deadline_sec;
+
+	/* media */
+	bool enable_dp; /* SFU_ENABLE_DP: attach the data plane */
+	bool require_dp; /* SFU_REQUIRE_DP: no start without it; only in production */
+	char *link_path; /* SFU_LINK: socket of the data plane */
+	char *codecs; /* SFU_CODECS: names separated by commas, in order of preference */
+	char *announced_ip; /* SFU_ANNOUNCED_IP: must be what the data plane announces; "" = any */
+	uint32_t rtc_min_port, rtc_max_port; /* the data plane's port must lie within, when set */
+	bool rtc_min_port_set, rtc_max_port_set;
+	bool fallback_codecs; /* SFU_FALLBACK_CODECS: later codec list without a data plane */
+
+	/* E2EE */
+	bool e2ee_required; /* SFU_E2EE_REQUIRED */
+	bool require_sframe; /* SFU_REQUIRE_SFRAME */
+	uint32_t e2ee_grace_ms; /* SFU_E2EE_GRACE_MS: edges stay open so long after a commit */
+	bool committer_ready; /* SFU_COMMITTER_READY */
+	bool relay_echo; /* SFU_RELAY_ECHO: senders get their own copy */
+	bool relay_seq_sender; /* SFU_RELAY_SEQ=sender: relayed frames keep the sender's seq */
+
+	/* rooms and limits */
+	bool replay_producers; /* SFU_REPLAY_PRODUCERS */
+	uint32_t heartbeat_sec; /* SFU_HEARTBEAT_SEC, at least 5 */
+	uint32_t max_participants; /* CALLS_MAX_PARTICIPANTS_PER_ROOM */
+	uint32_t max_rooms; /* SFU_MAX_ROOMS */
+	uint32_t empty_room_sec; /* SFU_EMPTY_ROOM_SEC: rooms never joined; 0 = keep */
+	uint32_t max_frame_bytes; /* SFU_MAX_FRAME_BYTES */
+	bool strict; /* SFU_STRICT */
+
+	uint32_t log_level; /* enum log_level */
+
+	/* as given, before production and the like were derived from it */
+	char *node_env, *env;
+	bool dev_auth_given, require_dp_given;
+};
+
+enum config_status {
+	CONFIG_OK,
+	CONFIG_INVALID, /* report.error says which key, which value, what is allowed */
+	CONFIG_HELP, /* --help was asked for */
+	CONFIG_PRINT, /* --print-config was asked for; the configuration is valid */
+	CONFIG_VERSION, /* --version was asked for */
+	CONFIG_NO_MEMORY,
+};
+
+#define CONFIG_MAX_WARNINGS 8u
+
+/** What config_load() has to say: single lines without a newline, control characters escaped. */
+struct config_report {
+	char error[512];
+	char warning[CONFIG_MAX_WARNINGS][256];
+	unsigned warnings;
+};
+
+/** Set everything to its default. Must be called first. 0 or -ENOMEM. */
+int config_init(struct config *cfg);
+
+/**
+ * Read command line, environment and file into an initialised struct.
+ * @param argv  argv[0] is skipped
+ * @param envp  NAME=value strings, NULL terminated
+ * On any status but CONFIG_OK and CONFIG_PRINT the content is unspecified; config_fini() it.
+ */
+enum config_status config_load(struct config *cfg, int argc, char *const *argv, char *const *envp,
+	struct config_report *report);
+
+/** Free what the struct owns; secrets are wiped. */
+void config_fini(struct config *cfg);
+
+/** All settings with type, default and bounds. */
+void config_help(FILE *out);
+
+/** The effective settings in the form of a configuration file; secrets are not shown. */
+void config_print(const struct config *cfg, FILE *out);
