@@ -1,0 +1,519 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "shared/ring.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+// gcc says it with a macro, clang with a feature.
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define __SANITIZE_THREAD__ 1
+#endif
+#if __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__ 1
+#endif
+#endif
+
+#define SLOTS 8u
+#define BYTES 256u
+
+struct fixture {
+	void *memory;
+	struct sfu_ring_end producer, consumer;
+};
+
+// Guard pages around the ring: a step outside is a crash, not a guess.
+static void *region_create(size_t bytes)
+{
+	size_t page = 4096;
+	size_t whole = (bytes + page - 1) & ~(page - 1);
+	uint8_t *base = mmap(NULL, whole + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	assert_true(base != MAP_FAILED);
+	assert_true(mmap(base + page, whole, PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0)
+		    != MAP_FAILED);
+	return base + page;
+}
+
+static void region_destroy(void *region, size_t bytes)
+{
+	size_t page = 4096;
+	size_t whole = (bytes + page - 1) & ~(page - 1);
+
+	munmap((uint8_t *)region - page, whole + 2 * page);
+}
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	f->memory = region_create(sfu_ring_bytes(SLOTS, BYTES));
+	sfu_ring_attach(&f->producer, f->memory, SLOTS, BYTES);
+	sfu_ring_attach(&f->consumer, f->memory, SLOTS, BYTES);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	region_destroy(f->memory, sfu_ring_bytes(SLOTS, BYTES));
+	free(f);
+	return 0;
+}
+
+static void fill(uint8_t *element, uint64_t number)
+{
+	uint64_t sum = 0x9e3779b97f4a7c15ull;
+
+	for (size_t i = 0; i < BYTES / 8 - 1; i++) {
+		uint64_t word = number * 0x2545f4914f6cdd1dull + i;
+
+		if (i == 0)
+			word = number;
+		memcpy(element + i * 8, &word, 8);
+		sum = (sum ^ word) * 0x100000001b3ull;
+	}
+	memcpy(element + BYTES - 8, &sum, 8);
+}
+
+// The number in an element, UINT64_MAX when it is torn.
+static uint64_t check(const uint8_t *element)
+{
+	uint64_t number;
+	uint8_t expected[BYTES];
+
+	memcpy(&number, element, 8);
+	fill(expected, number);
+	return memcmp(expected, element, BYTES) == 0 ? number : UINT64_MAX;
+}
+
+static void size_is_a_multiple_of_a_cache_line(void **state)
+{
+	(void)state;
+	assert_int_equal(sfu_ring_bytes(8, 256), 192 + 8 * 256);
+	assert_int_equal(sfu_ring_bytes(2, 40), 192 + 128);
+}
+
+static void elements_come_out_in_order_and_whole(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t element[BYTES];
+	bool wake;
+
+	assert_int_equal(sfu_ring_pop(&f->consumer, element, false), SFU_RING_EMPTY);
+	for (uint64_t n = 0; n < 1000; n++) {
+		// A different fill each time, so that the wrap falls everywhere.
+		uint64_t burst = n % (SLOTS + 1);
+
+		for (uint64_t i = 0; i < burst; i++) {
+			fill(element, n * 100 + i);
+			assert_int_equal(sfu_ring_push(&f->producer, element, &wake), SFU_RING_OK);
+			assert_false(wake);
+		}
+		assert_int_equal(sfu_ring_count(&f->consumer), burst);
+		assert_int_equal(sfu_ring_room(&f->producer), SLOTS - burst);
+		for (uint64_t i = 0; i < burst; i++) {
+			assert_int_equal(sfu_ring_pop(&f->consumer, element, false), SFU_RING_OK);
+			assert_int_equal(check(element), n * 100 + i);
+		}
+		assert_int_equal(sfu_ring_pop(&f->consumer, element, false), SFU_RING_EMPTY);
+	}
+}
+
+static void a_full_ring_refuses_and_keeps_what_it_has(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t element[BYTES];
+	bool wake;
+
+	for (uint64_t i = 0; i < SLOTS; i++) {
+		fill(element, i);
+		assert_int_equal(sfu_ring_push(&f->producer, element, &wake), SFU_RING_OK);
+	}
+	fill(element, 77);
+	assert_int_equal(sfu_ring_push(&f->producer, element, &wake), SFU_RING_FULL);
+	assert_int_equal(sfu_ring_room(&f->producer), 0);
+	assert_int_equal(sfu_ring_pop(&f->consumer, element, false), SFU_RING_OK);
+	assert_int_equal(check(element), 0);
+	fill(element, SLOTS);
+	assert_int_equal(sfu_ring_push(&f->producer, element, &wake), SFU_RING_OK);
+	for (uint64_t i = 1; i <= SLOTS; i++) {
+		assert_int_equal(sfu_ring_pop(&f->consumer, element, false), SFU_RING_OK);
+		assert_int_equal(check(element), i);
+	}
+}
+
+static void wiping_leaves_nothing_in_the_slot(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t element[BYTES], zero[BYTES] = {0};
+	struct sfu_ring *ring = f->memory;
+	bool wake;
+
+	fill(element, 5);
+	sfu_ring_push(&f->producer, element, &wake);
+	assert_memory_not_equal(ring->slots, zero, BYTES);
+	assert_int_equal(sfu_ring_pop(&f->consumer, element, true), SFU_RING_OK);
+	assert_int_equal(check(element), 5);
+	assert_memory_equal(ring->slots, zero, BYTES);
+}
+
+static void a_sleeper_is_woken_once(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t element[BYTES];
+	bool wake;
+
+	fill(element, 1);
+	assert_true(sfu_ring_sleep(&f->consumer));
+	sfu_ring_push(&f->producer, element, &wake);
+	assert_true(wake);
+	sfu_ring_push(&f->producer, element, &wake);
+	assert_false(wake);
+	assert_false(sfu_ring_sleep(&f->consumer));
+	sfu_ring_push(&f->producer, element, &wake);
+	assert_false(wake);
+	for (int i = 0; i < 3; i++)
+		sfu_ring_pop(&f->consumer, element, false);
+	assert_true(sfu_ring_sleep(&f->consumer));
+	sfu_ring_awake(&f->consumer);
+	sfu_ring_push(&f->producer, element, &wake);
+	assert_false(wake);
+}
+
+static void hostile_head_poisons_the_consumer(void **state)
+{
+	struct fixture *f = *state;
+	struct sfu_ring *ring = f->memory;
+	static const uint64_t heads[] = {SLOTS + 1, SLOTS * 2, UINT32_MAX, 1ull << 32, 1ull << 63,
+		UINT64_MAX, UINT64_MAX - SLOTS};
+	uint8_t element[BYTES];
+
+	for (size_t i = 0; i < sizeof(heads) / sizeof(*heads); i++) {
+		sfu_ring_attach(&f->consumer, f->memory, SLOTS, BYTES);
+		atomic_store(&ring->head, heads[i]);
+		assert_int_equal(sfu_ring_pop(&f->consumer, element, false), SFU_RING_POISONED);
+		assert_true(f->consumer.poisoned);
+		// For good, also when the index looks sane again.
+		atomic_store(&ring->head, 1);
+		assert_int_equal(sfu_ring_pop(&f->consumer, element, false), SFU_RING_POISONED);
+		assert_int_equal(sfu_ring_count(&f->consumer), 0);
+		assert_false(sfu_ring_sleep(&f->consumer));
+	}
+}
+
+static void a_head_that_steps_back_poisons_the_consumer(void **state)
+{
+	struct fixture *f = *state;
+	struct sfu_ring *ring = f->memory;
+	uint8_t element[BYTES];
+
+	atomic_store(&ring->head, 5);
+	assert_int_equal(sfu_ring_count(&f->consumer), 5);
+	atomic_store(&ring->head, 4);
+	assert_int_equal(sfu_ring_count(&f->consumer), 0);
+	assert_true(f->consumer.poisoned);
+	assert_int_equal(sfu_ring_pop(&f->consumer, element, false), SFU_RING_POISONED);
+}
+
+static void hostile_tail_poisons_the_producer(void **state)
+{
+	struct fixture *f = *state;
+	struct sfu_ring *ring = f->memory;
+	static const uint64_t tails[] = {SLOTS + 1, 1ull << 32, 1ull << 63, UINT64_MAX};
+	uint8_t element[BYTES] = {0};
+	bool wake;
+
+	for (size_t i = 0; i < sizeof(tails) / sizeof(*tails); i++) {
+		sfu_ring_attach(&f->producer, f->memory, SLOTS, BYTES);
+		atomic_store(&ring->tail, 0);
+		for (uint32_t n = 0; n < SLOTS; n++)
+			assert_int_equal(sfu_ring_push(&f->producer, element, &wake), SFU_RING_OK);
+		atomic_store(&ring->tail, tails[i]);
+		assert_int_equal(sfu_ring_push(&f->producer, element, &wake), SFU_RING_POISONED);
+		assert_false(wake);
+		assert_int_equal(sfu_ring_room(&f->producer), 0);
+	}
+}
+
+static void indices_pass_the_end_of_the_world(void **state)
+{
+	struct fixture *f = *state;
+	struct sfu_ring *ring = f->memory;
+	uint8_t element[BYTES];
+	bool wake;
+
+	// As if 2^64 - 3 elements had passed.
+	f->producer.own = f->producer.peer = f->consumer.own = f->consumer.peer = UINT64_MAX - 2;
+	atomic_store(&ring->head, UINT64_MAX - 2);
+	atomic_store(&ring->tail, UINT64_MAX - 2);
+	for (uint64_t i = 0; i < 20; i++) {
+		fill(element, i);
+		assert_int_equal(sfu_ring_push(&f->producer, element, &wake), SFU_RING_OK);
+		assert_int_equal(sfu_ring_pop(&f->consumer, element, false), SFU_RING_OK);
+		assert_int_equal(check(element), i);
+	}
+}
+
+static uint64_t now_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+// --- two threads -------------------------------------------------------------------------------
+
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define STRESS 200000u
+#else
+#define STRESS 2000000u
+#endif
+
+struct stress {
+	struct sfu_ring_end producer;
+	_Atomic uint64_t wakes;
+	uint64_t pushed;
+};
+
+static void *stress_producer(void *arg)
+{
+	struct stress *s = arg;
+	uint8_t element[BYTES];
+	bool wake;
+
+	for (uint64_t n = 0; n < STRESS; n++) {
+		fill(element, n);
+		while (sfu_ring_push(&s->producer, element, &wake) == SFU_RING_FULL)
+			sched_yield();
+		if (wake)
+			atomic_fetch_add(&s->wakes, 1);
+		s->pushed++;
+	}
+	return NULL;
+}
+
+// The consumer sleeps in earnest: it waits for the wake count to move. A lost wake-up hangs here
+// and is reported.
+static void two_threads_lose_nothing_and_no_wake_up(void **state)
+{
+	struct fixture *f = *state;
+	struct stress s = {.producer = f->producer};
+	uint8_t element[BYTES];
+	uint64_t expected = 0, sleeps = 0, seen = 0;
+	pthread_t thread;
+
+	pthread_create(&thread, NULL, stress_producer, &s);
+	while (expected < STRESS) {
+		enum sfu_ring_status status = sfu_ring_pop(&f->consumer, element, expected & 1);
+
+		if (status == SFU_RING_OK) {
+			uint64_t number;
+
+			memcpy(&number, element, 8);
+			if (number != expected
+				|| ((expected & 63) == 0 && check(element) != expected))
+				fail_msg("element %lu is torn or out of order",
+					(unsigned long)expected);
+			expected++;
+			continue;
+		}
+		assert_int_equal(status, SFU_RING_EMPTY);
+		// A wake-up may also come for an announcement that is taken back at once.
+		seen = atomic_load(&s.wakes);
+		sleeps++;
+		if (!sfu_ring_sleep(&f->consumer))
+			continue;
+		uint64_t deadline = now_us() + 20000000;
+
+		while (atomic_load(&s.wakes) == seen) {
+			if (now_us() > deadline)
+				fail_msg("no wake-up after element %lu", (unsigned long)expected);
+			sched_yield();
+		}
+		sfu_ring_awake(&f->consumer);
+	}
+	pthread_join(thread, NULL);
+	assert_int_equal(s.pushed, STRESS);
+	assert_true(atomic_load(&s.wakes) <= sleeps);
+	assert_int_equal(sfu_ring_pop(&f->consumer, element, false), SFU_RING_EMPTY);
+}
+
+// --- a hostile neighbour -----------------------------------------------------------------------
+
+#ifndef __SANITIZE_THREAD__
+struct mutator {
+	uint64_t *words;
+	size_t count;
+	_Atomic bool stop;
+};
+
+static void *mutate(void *arg)
+{
+	struct mutator *m = arg;
+	uint64_t x = 88172645463325252ull;
+
+	while (!atomic_load(&m->stop)) {
+		x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+		__atomic_store_n(
+			&m->words[x % m->count], (x & 0x300) ? x >> 60 : x, __ATOMIC_RELAXED);
+	}
+	return NULL;
+}
+
+#endif
+
+// Someone writes over all of the shared memory while both ends run: whatever comes out, nothing
+// outside the ring is touched (guard pages, sanitizers) and each call ends. The slots are raced on
+// purpose, so the thread sanitizer is left out of this one.
+static void random_memory_never_leads_outside(void **state)
+{
+#ifdef __SANITIZE_THREAD__
+	(void)state;
+	skip();
+#else
+	struct fixture *f = *state;
+	struct mutator m = {
+		.words = f->memory,
+		.count = sfu_ring_bytes(SLOTS, BYTES) / 8,
+	};
+	uint8_t element[BYTES];
+	uint64_t poisoned = 0, popped = 0;
+	pthread_t thread;
+	bool wake;
+
+	pthread_create(&thread, NULL, mutate, &m);
+	for (uint64_t n = 0; n < 300000; n++) {
+		if (sfu_ring_push(&f->producer, element, &wake) == SFU_RING_POISONED) {
+			sfu_ring_attach(&f->producer, f->memory, SLOTS, BYTES);
+			poisoned++;
+		}
+		switch (sfu_ring_pop(&f->consumer, element, n & 1)) {
+		case SFU_RING_POISONED:
+			sfu_ring_attach(&f->consumer, f->memory, SLOTS, BYTES);
+			poisoned++;
+			break;
+		case SFU_RING_OK:
+			popped++;
+			break;
+		default:
+			break;
+		}
+		sfu_ring_sleep(&f->consumer);
+		assert_true(sfu_ring_count(&f->consumer) <= SLOTS);
+		assert_true(sfu_ring_room(&f->producer) <= SLOTS);
+	}
+	atomic_store(&m.stop, true);
+	pthread_join(thread, NULL);
+	assert_true(poisoned > 0);
+	assert_true(popped > 0);
+#endif
+}
+
+// --- two processes -----------------------------------------------------------------------------
+
+#define KILL_SLOTS 64u
+
+static void produce_until_killed(void *memory)
+{
+	struct sfu_ring_end end = {0};
+	uint8_t element[BYTES];
+	bool wake;
+
+	sfu_ring_attach(&end, memory, KILL_SLOTS, BYTES);
+	for (uint64_t n = 0;; n++) {
+		fill(element, n);
+		while (sfu_ring_push(&end, element, &wake) == SFU_RING_FULL)
+			sched_yield();
+	}
+}
+
+static void a_killed_producer_leaves_no_torn_element(void **state)
+{
+	size_t bytes = sfu_ring_bytes(KILL_SLOTS, BYTES);
+	uint64_t x = now_us() | 1, all = 0;
+
+	(void)state;
+	for (int round = 0; round < 100; round++) {
+		void *memory = region_create(bytes);
+		struct sfu_ring_end end = {0};
+		uint8_t element[BYTES];
+		uint64_t expected = 0, kill_at;
+		bool dead = false;
+		pid_t child = fork();
+
+		assert_true(child >= 0);
+		if (child == 0) {
+			produce_until_killed(memory);
+			_exit(0);
+		}
+		sfu_ring_attach(&end, memory, KILL_SLOTS, BYTES);
+		x ^= x << 13, x ^= x >> 7, x ^= x << 17;
+		kill_at = now_us() + 200 + x % 5000;
+		for (;;) {
+			enum sfu_ring_status status = sfu_ring_pop(&end, element, false);
+
+			if (status == SFU_RING_OK) {
+				uint64_t number = check(element);
+
+				if (number == UINT64_MAX)
+					fail_msg("torn element in round %d", round);
+				assert_int_equal(number, expected);
+				expected++;
+			} else {
+				assert_int_equal(status, SFU_RING_EMPTY);
+				if (dead)
+					break;
+				sched_yield();
+			}
+			if (!dead && now_us() >= kill_at) {
+				kill(child, SIGKILL);
+				waitpid(child, NULL, 0);
+				dead = true;
+			}
+		}
+		all += expected;
+		region_destroy(memory, bytes);
+	}
+	print_message("100 kills, %lu elements, 0 torn\n", (unsigned long)all);
+	assert_true(all > 100);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(size_is_a_multiple_of_a_cache_line),
+		cmocka_unit_test_setup_teardown(
+			elements_come_out_in_order_and_whole, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_full_ring_refuses_and_keeps_what_it_has, setup, teardown),
+		cmocka_unit_test_setup_teardown(wiping_leaves_nothing_in_the_slot, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_sleeper_is_woken_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(hostile_head_poisons_the_consumer, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_head_that_steps_back_poisons_the_consumer, setup, teardown),
+		cmocka_unit_test_setup_teardown(hostile_tail_poisons_the_producer, setup, teardown),
+		cmocka_unit_test_setup_teardown(indices_pass_the_end_of_the_world, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			two_threads_lose_nothing_and_no_wake_up, setup, teardown),
+		cmocka_unit_test_setup_teardown(random_memory_never_leads_outside, setup, teardown),
+		cmocka_unit_test(a_killed_producer_leaves_no_torn_element),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
