@@ -352,7 +352,11 @@ async function join()
 	attempts = 0;
 	notice('');
 	showCall(room);
-	await publish();
+	await publish().catch((error) => {
+		onCallChange('trouble', error);
+		if (call.state === 'joined')
+			notice(`Cannot send: ${error.message}`);
+	});
 	draw();
 }
 

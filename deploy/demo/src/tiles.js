@@ -3,7 +3,10 @@
 // keep their elements across redraws, since a video that is moved in the page stops for a moment.
 
 const GAP_PX = 10;
-const ASPECT = 16 / 9;
+/** A tile is as wide as 16:9 and as narrow as this, whichever fills the page better. */
+const WIDEST = 16 / 9;
+const NARROWEST_ON_LAPTOP = 4 / 3;
+const NARROWEST_ON_PHONE = 5 / 6;
 
 /** A hue that belongs to a device, so that one can tell people without video apart. */
 function hueOf(device)
@@ -40,9 +43,11 @@ class Tile {
 	#name = make('span', 'name', this.#label);
 	#numbers = make('span', 'numbers', this.#label);
 	#track = null;
+	#isOff = true;
 
 	constructor(onFrame)
 	{
+		this.#video.onloadeddata = this.#video.onemptied = () => this.#showOrHide();
 		this.#video.autoplay = true;
 		this.#video.playsInline = true;
 		this.#video.muted = true; // sound has an element of its own
@@ -64,7 +69,8 @@ class Tile {
 			this.#track = view.track;
 			this.#video.srcObject = view.track ? new MediaStream([view.track]) : null;
 		}
-		element.classList.toggle('blank', !view.track || view.videoOff);
+		this.#isOff = !view.track || view.videoOff;
+		this.#showOrHide();
 		element.classList.toggle('mirrored', Boolean(view.isMirrored));
 		element.classList.toggle('screen', view.isScreen);
 		element.classList.toggle('silent', view.micOff);
@@ -75,6 +81,13 @@ class Tile {
 		element.dataset.lock = view.lock;
 		this.#badge.title = view.lockText;
 		this.#numbers.textContent = view.numbers;
+	}
+
+	/** Until there is a picture the tile shows initials, not a hole. */
+	#showOrHide()
+	{
+		this.element.classList.toggle('blank',
+			this.#isOff || this.#video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA);
 	}
 }
 
@@ -120,29 +133,22 @@ export class Tiles {
 	#layout()
 	{
 		const { clientWidth: width, clientHeight: height } = this.#grid;
+		const narrowest = width < height ? NARROWEST_ON_PHONE : NARROWEST_ON_LAPTOP;
 		const count = this.#tiles.size;
-		let best = { area: 0, columns: 1, tileWidth: 0 };
+		let best = { width: 0, height: 0 };
 
 		for (let columns = 1; columns <= count; columns++) {
 			const rows = Math.ceil(count / columns);
 			const cellWidth = (width - GAP_PX * (columns - 1)) / columns;
 			const cellHeight = (height - GAP_PX * (rows - 1)) / rows;
-			const tileWidth = Math.min(cellWidth, cellHeight * ASPECT);
+			const tile = { width: Math.min(cellWidth, cellHeight * WIDEST),
+				height: Math.min(cellHeight, cellWidth / narrowest) };
 
-			// On a narrow screen a tile may be as tall as its cell: faces matter more than edges.
-			if (tileWidth * Math.min(cellHeight, tileWidth) > best.area)
-				best = { area: tileWidth * Math.min(cellHeight, tileWidth), columns, tileWidth, cellWidth,
-					cellHeight };
+			if (tile.width * tile.height > best.width * best.height)
+				best = tile;
 		}
-		if (!count || !best.cellWidth)
-			return;
-		const isNarrow = width < height;
-		const tileHeight = isNarrow ? Math.min(best.cellHeight, best.cellWidth * 1.2)
-			: best.tileWidth / ASPECT;
-
-		this.#grid.style.setProperty('--tile-width',
-			`${Math.floor(isNarrow ? best.cellWidth : best.tileWidth)}px`);
-		this.#grid.style.setProperty('--tile-height', `${Math.floor(tileHeight)}px`);
+		this.#grid.style.setProperty('--tile-width', `${Math.floor(best.width)}px`);
+		this.#grid.style.setProperty('--tile-height', `${Math.floor(best.height)}px`);
 	}
 }
 

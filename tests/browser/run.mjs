@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// A call as people would see it, against a running system whose page is at SFU_URL (or the first
+// argument). Starts browsers only. One line per check; leaves screenshots in tests/out/.
+
+import { mkdir } from 'node:fs/promises';
+
+import { Checks, launch, sleep } from './support.mjs';
+
+const BASE = process.argv[2] ?? process.env.SFU_URL;
+const OUT = new URL('../out/', import.meta.url);
+const WATCH_MS = Number(process.env.WATCH_MS ?? 20000);
+const LEAST_FPS = 12;
+const LONGEST_GAP_MS = 500;
+const LATE_JOIN_MS = 2000;
+const SETUP_MS = 30000;
+const REKEY_MS = 5000;
+const NAMES = ['Ada Lovelace', 'Grace Hopper', 'Edsger Dijkstra', 'Barbara Liskov', 'Donald Knuth'];
+const run = Date.now().toString(36);
+
+if (!BASE) {
+	console.error('usage: SFU_URL=http://127.0.0.1:8888/ node run.mjs');
+	process.exit(2);
+}
+
+const browser = await launch();
+const checks = new Checks();
+
+await mkdir(OUT, { recursive: true });
+
+/** One person's page. */
+class Participant {
+	constructor(name)
+	{
+		this.name = name;
+	}
+
+	/** @param options query of the page; @param link its hash; @param viewport { width, height } */
+	async enter(options, link, viewport = { width: 640, height: 400 })
+	{
+		const query = new URLSearchParams({ auto: 1, width: 320, height: 180, fps: 15, name: this.name,
+			...options });
+
+		this.context = await browser.newContext({ viewport });
+		this.page = await this.context.newPage();
+		this.page.on('pageerror', (error) => console.log(`# ${this.name}: ${error.message}`));
+		await this.page.goto(`${BASE.replace(/\/+$/, '')}/?${query}#${link}`);
+		return this;
+	}
+
+	async exit()
+	{
+		await this.page.evaluate(() => window.__sfu.leave());
+		await this.context.close();
+	}
+
+	state()
+	{
+		return this.page.evaluate(() => {
+			const { state, epoch, sendingEpoch, isReady, troubles, deviceId } = window.__sfu;
+			const peers = window.__sfu.peers().filter(({ device }) => device !== deviceId);
+
+			return { state, epoch, sendingEpoch, isReady, troubles, deviceId,
+				names: peers.map(({ name }) => name),
+				streams: peers.flatMap(({ streams }) => streams).filter(({ consumerId }) => consumerId).length };
+		});
+	}
+
+	/** Everything that is counted, with the page's own clock. */
+	look()
+	{
+		return this.page.evaluate(async () => {
+			const { stats } = window.__sfu;
+
+			return { now: window.__sfu.now(), joinSentAt: window.__sfu.joinSentAt,
+				frames: window.__sfu.frames(), counts: await window.__sfu.counts(),
+				consumers: stats?.consumers ?? {} };
+		});
+	}
+}
+
+/** Wait until `holds(state)` is true for each of them. */
+async function until(people, holds, ms)
+{
+	const end = Date.now() + ms;
+	let states;
+
+	do {
+		states = await Promise.all(people.map((person) => person.state().catch((e) => ({ gone: String(e) }))));
+		if (states.every(holds))
+			return { ok: true, states };
+		await sleep(100);
+	} while (Date.now() < end);
+	return { ok: false, states };
+}
+
+const settled = (others, streams = 2 * others) => ({ state, names, streams: has, isReady, epoch,
+	sendingEpoch }) => state === 'joined' && names.length === others && has >= streams && isReady
+	&& sendingEpoch === epoch;
+
+/**
+ * What each video consumer of a page did between two looks.
+ * @return array of { from, fps, decodedFps, gap }; gap: longest time without a frame, edges included
+ */
+function videoBetween(before, after)
+{
+	const seconds = (after.now - before.now) / 1000;
+
+	return Object.entries(after.frames).map(([id, { device, source, times }]) => {
+		const within = times.filter((time) => time >= before.now && time <= after.now);
+		const marks = [before.now, ...within, after.now];
+		const gap = Math.max(...marks.slice(1).map((time, i) => time - marks[i]));
+		const decoded = (after.consumers[id]?.framesDecoded ?? 0)
+			- (before.consumers[id]?.framesDecoded ?? 0);
+
+		return { from: device, source, fps: within.length / seconds, decodedFps: decoded / seconds, gap };
+	});
+}
+
+function soundBetween(before, after)
+{
+	return Object.keys(after.consumers)
+		.filter((id) => !after.frames[id])
+		.map((id) => ({
+			opened: (after.counts[id]?.ok ?? 0) - (before.counts[id]?.ok ?? 0),
+			played: (after.consumers[id].samplesReceived ?? 0) - (before.consumers[id]?.samplesReceived ?? 0),
+		}));
+}
+
+const refusedBetween = (before, after) => Object.entries(after.counts)
+	.filter(([, counts]) => 'ok' in counts)
+	.reduce((sum, [id, { noKey, forged, replayed, malformed }]) => {
+		const old = before.counts[id] ?? { noKey: 0, forged: 0, replayed: 0, malformed: 0 };
+
+		return sum + noKey + forged + replayed + malformed
+			- old.noKey - old.forged - old.replayed - old.malformed;
+	}, 0);
+
+const least = (values) => Math.min(Infinity, ...values);
+const most = (values) => Math.max(-Infinity, ...values);
+
+/** Watch a call in which everybody receives everybody for a while and judge what was seen. */
+async function watch(what, people, ms)
+{
+	const before = await Promise.all(people.map((person) => person.look()));
+
+	await sleep(ms);
+	const after = await Promise.all(people.map((person) => person.look()));
+	const videos = before.flatMap((look, i) => videoBetween(look, after[i]));
+	const sounds = before.flatMap((look, i) => soundBetween(look, after[i]));
+	const wanted = people.length * (people.length - 1);
+	const fps = least(videos.map((video) => video.fps));
+	const decoded = least(videos.map((video) => video.decodedFps));
+	const gap = most(videos.map((video) => video.gap));
+	const seconds = ms / 1000;
+
+	checks.check(videos.length === wanted && fps >= LEAST_FPS && decoded >= LEAST_FPS,
+		`${what}: ${videos.length} of ${wanted} videos, at least ${fps.toFixed(1)} frames/s shown and ${
+			decoded.toFixed(1)} decoded over ${seconds} s`, videos);
+	checks.check(gap <= LONGEST_GAP_MS, `${what}: longest gap between frames ${Math.round(gap)} ms`,
+		videos.filter((video) => video.gap > LONGEST_GAP_MS));
+	// Opus: 50 packets a second, 48,000 samples a second.
+	const opened = least(sounds.map((sound) => sound.opened));
+	const played = least(sounds.map((sound) => sound.played));
+
+	checks.check(sounds.length === wanted && opened >= 45 * seconds && played >= 44000 * seconds,
+		`${what}: ${sounds.length} of ${wanted} sounds, at least ${opened} frames opened`, sounds);
+	const refused = before.map((look, i) => refusedBetween(look, after[i]));
+
+	checks.check(most(refused) === 0, `${what}: no frame refused by a receiver`, refused);
+}
+
+async function gather(names, options, room)
+{
+	const people = [];
+
+	for (const name of names)
+		people.push(await new Participant(name).enter(options(people.length), `room=${room}`,
+			people.length ? undefined : { width: 1280, height: 800 }));
+	return people;
+}
+
+async function shoot(person, file)
+{
+	await person.page.screenshot({ path: new URL(file, OUT).pathname });
+}
+
+/** Four people; a fifth comes late; one goes. */
+async function wholeCall()
+{
+	const room = `call-${run}`;
+	const people = await gather(NAMES.slice(0, 4), (i) => (i ? { noui: 1 } : {}), room);
+	const { ok, states } = await until(people, settled(3), SETUP_MS);
+
+	if (!checks.check(ok, 'four people are in a call, everybody consumes everybody', states))
+		return;
+	await sleep(2000);
+	await watch('four people', people, WATCH_MS);
+
+	const beforeJoin = await Promise.all(people.map((person) => person.look()));
+	const fifth = await new Participant(NAMES[4]).enter({ noui: 1 }, `room=${room}`);
+	const joined = await until([...people, fifth], settled(4), SETUP_MS);
+
+	checks.check(joined.ok, 'a fifth has joined and everybody has rekeyed', joined.states);
+	await sleep(2000);
+	const late = await fifth.look();
+	const firsts = Object.values(late.frames).map(({ first }) => Math.round(first - late.joinSentAt));
+
+	checks.check(firsts.length === 4 && most(firsts) <= LATE_JOIN_MS,
+		`the fifth sees all four ${most(firsts)} ms after sending ROOM_JOIN`, firsts);
+	const afterJoin = await Promise.all(people.map((person) => person.look()));
+	const joinGap = most(beforeJoin.flatMap((look, i) => videoBetween(look, afterJoin[i]))
+		.filter(({ from }) => from !== joined.states[4].deviceId).map(({ gap }) => gap));
+
+	checks.check(joinGap <= LONGEST_GAP_MS,
+		`the join is not seen by the others: longest gap ${Math.round(joinGap)} ms`);
+	await shoot(people[0], 'call-five.png');
+
+	const stay = [people[0], people[1], people[2], fifth];
+	const epoch = joined.states[0].epoch;
+	const beforeLeave = await Promise.all(stay.map((person) => person.look()));
+
+	await people[3].exit();
+	const left = await until(stay, (state) => settled(3)(state) && state.epoch > epoch, REKEY_MS);
+
+	checks.check(left.ok, `one has left, the others rekeyed from epoch ${epoch} to ${
+		left.states[0].epoch}`, left.states);
+	await sleep(1000);
+	const afterLeave = await Promise.all(stay.map((person) => person.look()));
+	const present = left.states.map(({ deviceId }) => deviceId);
+	const leaveGap = most(beforeLeave.flatMap((look, i) => videoBetween(look, afterLeave[i]))
+		.filter(({ from }) => present.includes(from)).map(({ gap }) => gap));
+
+	checks.check(leaveGap <= LONGEST_GAP_MS,
+		`the others go on without a break: longest gap ${Math.round(leaveGap)} ms`);
+	await shoot(stay[0], 'call-four.png');
+	await stay[0].page.setViewportSize({ width: 390, height: 844 });
+	await sleep(500);
+	await shoot(stay[0], 'call-phone.png');
+	for (const person of stay)
+		await person.exit();
+}
+
+/** The reference client's frames, whose first octet is the epoch: odd and even must both work. */
+async function referenceFrames()
+{
+	const people = await gather(NAMES.slice(0, 4),
+		() => ({ noui: 1, format: 'reference', rekey: 'manual' }), `reference-${run}`);
+	const { ok, states } = await until(people, settled(3), SETUP_MS);
+
+	if (!checks.check(ok, 'reference format: four people are in a call', states))
+		return;
+	for (const epoch of [1, 2]) {
+		await people[0].page.evaluate(() => window.__sfu.rekey());
+		const rekeyed = await until(people, (state) => settled(3)(state) && state.epoch === epoch,
+			REKEY_MS);
+
+		checks.check(rekeyed.ok, `reference format: everybody is at epoch ${epoch}`, rekeyed.states);
+		await sleep(2000);
+		await watch(`reference format, epoch ${epoch}`, people, WATCH_MS);
+	}
+	for (const person of people)
+		await person.exit();
+}
+
+/** What the buttons do, as the other one sees it; with VP8, whose frames keep their header clear. */
+async function buttons()
+{
+	const people = await gather(NAMES.slice(0, 2), () => ({ codec: 'VP8' }), `buttons-${run}`);
+	const [ada, grace] = people;
+	const { ok, states } = await until(people, settled(1), SETUP_MS);
+
+	if (!checks.check(ok, 'two people are in a call', states))
+		return;
+	await sleep(1500);
+	await watch('VP8', people, Math.min(WATCH_MS, 6000));
+
+	await ada.page.click('#camera');
+	await grace.page.locator(`figure:has-text("${ada.name}").blank`).waitFor({ timeout: 5000 })
+		.then(() => checks.check(true, 'camera off: the other sees initials'),
+			(error) => checks.check(false, 'camera off: the other sees initials', error.message));
+	const dark = await grace.look();
+
+	await sleep(1500);
+	const still = videoBetween(dark, await grace.look());
+
+	checks.check(most(still.map(({ decodedFps }) => decodedFps)) <= 1, 'camera off: no video flows', still);
+	await ada.page.click('#camera');
+	await sleep(1500);
+	const bright = await grace.look();
+
+	await sleep(2000);
+	const again = videoBetween(bright, await grace.look());
+
+	checks.check(least(again.map(({ fps }) => fps)) >= LEAST_FPS, 'camera on: video flows again', again);
+
+	await ada.page.click('#screen');
+	const shared = await until([grace], ({ streams }) => streams === 3, 5000);
+	const seen = await grace.page.locator('figure.screen:not(.blank)').waitFor({ timeout: 5000 })
+		.then(() => true, () => false);
+
+	checks.check(shared.ok && seen, 'a shared screen is shown as such', shared.states);
+	await shoot(grace, 'call-screen.png');
+	await ada.page.click('#screen');
+	const unshared = await until([grace], ({ streams }) => streams === 2, 5000);
+
+	checks.check(unshared.ok, 'the shared screen goes away', unshared.states);
+	for (const person of people)
+		await person.exit();
+}
+
+/** Someone who knows the room's name but not the secret of its link gets packets and no picture. */
+async function stranger()
+{
+	const room = `closed-${run}`;
+	const ada = await new Participant(NAMES[0]).enter({ noui: 1 }, `room=${room}&k=the-right-secret`);
+	const grace = await new Participant(NAMES[1]).enter({ noui: 1 }, `room=${room}&k=the-right-secret`);
+	const eve = await new Participant('Eve').enter({ noui: 1 }, `room=${room}&k=a-wrong-secret`);
+
+	await until([ada, grace, eve], settled(2), SETUP_MS);
+	await sleep(4000);
+	const [seenByAda, seenByEve] = [await ada.look(), await eve.look()];
+	const eveIs = (await eve.state()).deviceId;
+	const graceIs = (await grace.state()).deviceId;
+	const opened = Object.values(seenByEve.counts).reduce((sum, { ok = 0 }) => sum + ok, 0);
+	const refused = Object.values(seenByEve.counts).reduce((sum, { noKey = 0 }) => sum + noKey, 0);
+	const from = (device) => Object.values(seenByAda.frames)
+		.filter((entry) => entry.device === device).reduce((sum, { count }) => sum + count, 0);
+
+	checks.check(opened === 0 && refused > 0 && Object.keys(seenByEve.frames).length === 0,
+		`without the link's secret: ${refused} frames received, ${opened} opened`);
+	checks.check(from(eveIs) === 0 && from(graceIs) > 0,
+		`the others see each other (${from(graceIs)} frames) and not the stranger (${from(eveIs)})`);
+	for (const person of [ada, grace, eve])
+		await person.exit();
+}
+
+const parts = { wholeCall, referenceFrames, buttons, stranger };
+const chosen = process.env.PARTS?.split(',') ?? Object.keys(parts);
+
+for (const name of chosen) {
+	try {
+		await parts[name]();
+	} catch (error) {
+		checks.check(false, `${name} ran to its end`, error.stack);
+	}
+	for (const context of browser.contexts())
+		await context.close();
+}
+await browser.close();
+process.exit(checks.finish());
