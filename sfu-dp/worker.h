@@ -14,12 +14,14 @@
 #include <rte_mempool.h>
 #include <rte_rcu_qsbr.h>
 #include <rte_ring.h>
+#include <rte_ring_elem.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "sfu-dp/path/path.h"
 #include "sfu-dp/table/objects.h"
+#include "sfu-dp/table/tuple.h"
 
 struct port;
 
@@ -42,10 +44,7 @@ struct worker_notice {
 
 /** What housekeeping tells a worker. 32 octets, by value. */
 enum worker_order_kind {
-	ORDER_DTLS = 1,  /* mbuf holds a DTLS datagram for the transport; value = tuple id, 0 = active */
-	ORDER_KEY_FRAME, /* handle = producer owned by this worker */
-	ORDER_FORGET,    /* handle = transport that was removed: drop it from timers and tuples */
-	ORDER_CONSUMER_RESYNC, /* handle = consumer: it was paused or changed encoding */
+	ORDER_DTLS = 1, /* mbuf holds a DTLS datagram for the transport; value = tuple id, 0 = active */
 };
 
 struct worker_order {
@@ -80,14 +79,16 @@ struct worker {
 	/* set at start */
 	uint8_t id;
 	uint8_t workers; /* how many there are */
-	uint8_t spread;  /* 1 = the port spreads flows over queues; 0 = owner by hash of the tuple */
+	uint8_t spread;  /* 1 = the port spreads flows over queues; 0 = worker 0 reads them all and
+			    the owner is chosen by a hash of the tuple */
+	uint8_t adaptive; /* sleep when idle */
 	unsigned lcore;
 	struct port *port;
-	uint16_t queue; /* receive queue polled, or UINT16_MAX when the port has fewer queues */
+	uint16_t queue; /* receive queue polled when the port spreads */
 	uint16_t tx_queue;
 	struct rte_mempool *pool;
 	struct objects *objects;
-	const struct rte_hash *ufrags; /* ufrag -> transport index; programme writes, lock-free reads */
+	const struct rte_hash *ufrags; /* table/ufrag.h; programme writes, lock-free reads */
 	struct rte_rcu_qsbr *qsbr;
 	struct rte_ring *to_worker[DP_MAX_WORKERS];
 	struct rte_ring *from_worker[DP_MAX_WORKERS];
@@ -96,13 +97,18 @@ struct worker {
 
 	/* the worker's own */
 	_Alignas(64) uint64_t now_us;     /* clock of this turn, CLOCK_MONOTONIC microseconds */
-	struct rte_hash *tuples; /* struct tuple -> transport handle (data pointer); this worker's flows */
+	struct tuple_table *tuples; /* struct tuple -> transport handle; this worker's flows */
 	struct rte_mbuf *tx[WORKER_TX_BUFFER];
 	uint8_t tx_is_egress[WORKER_TX_BUFFER];
 	unsigned tx_count;
-	uint32_t *owned; /* indices of transports owned, objects->limits.transports long */
+	uint64_t *owned; /* handles of transports owned, objects->limits.transports long; those of
+			    removed ones go at the next sweep */
 	uint32_t owned_count;
-	uint32_t owned_cursor; /* timer sweep */
+	uint32_t owned_cursor;  /* timer sweep */
+	uint64_t timer_us;      /* when the sweep last ran */
+	uint64_t timer_credit;  /* transport-microseconds the sweep is behind */
+	uint64_t key_frame_us;  /* when open key-frame requests are looked at again; 0 = none open */
+	uint8_t next_owner[3];  /* by direction: whom the next transport is given to (no spread) */
 	uint32_t arp_tokens;
 	uint64_t arp_refill_us;
 	uint64_t random; /* xorshift state, seeded at start; never for secrets */

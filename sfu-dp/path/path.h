@@ -131,9 +131,17 @@ enum pkt_task {
 	PKT_TASK_FANOUT,   /* opened packet for the receiving worker's consumers of a producer */
 };
 
+/** What a packet starts, as far as may be seen (webrtc.md 7). */
+enum pkt_start {
+	PKT_START_NOT = 0,
+	PKT_START_FRAME,     /* a frame that is no key frame */
+	PKT_START_KEY_FRAME, /* a receiver can start here; every audio packet */
+	PKT_START_UNKNOWN,   /* end-to-end encrypted, or a codec that we do not read */
+};
+
 /**
- * Context of one packet, in the mbuf's private area. The mbuf's data start moves: after rx it is
- * the Ethernet header (kept for answers), after classify the UDP payload.
+ * Context of one packet, in the mbuf's private area. The mbuf's data is the Ethernet frame until
+ * rx, from classify on the UDP payload, exactly as long as UDP says.
  */
 struct pkt {
 	/* inputs: rx */
@@ -147,8 +155,9 @@ struct pkt {
 	uint32_t task;        /* enum pkt_task, when in a ring between workers */
 	uint8_t encoding;     /* of the producer */
 	uint8_t mapped_payload_type;
-	uint8_t frame_start;  /* 1 = first packet of a frame as far as can be seen */
-	uint8_t source_change; /* counts up when an encoding's SSRC changed: consumers resync */
+	uint8_t start;        /* enum pkt_start */
+	uint8_t source_change; /* counts up when a gap in the producer's stream is none of the
+				  network's (gate, pause, new SSRC): consumers resync */
 	/* outputs for fanout and rewrite: read only once shared between workers */
 	struct rtp_view rtp;  /* offsets into the packet from its RTP header */
 };
@@ -179,8 +188,11 @@ void classify_burst(struct worker *w, struct rte_mbuf **m, unsigned n);
 /** What other workers handed over: struct pkt.task says which. */
 void handoff_burst(struct worker *w, struct rte_mbuf **m, unsigned n);
 
-/** One STUN message (rare, so one by one). known: the tuple is validated already. */
+/** One STUN message from the wire (rare, so one by one): checked, answered or handed on. */
 void ice_packet(struct worker *w, struct rte_mbuf *m);
+
+/** One STUN message that another worker has checked, for a transport that this worker owns. */
+void ice_handed(struct worker *w, struct rte_mbuf *m);
 
 /** One DTLS record from a validated tuple of a transport that this worker owns. */
 void dtls_punt_packet(struct worker *w, struct rte_mbuf *m);
@@ -188,20 +200,22 @@ void dtls_punt_packet(struct worker *w, struct rte_mbuf *m);
 /** SRTP and SRTCP of transports that this worker owns. */
 void srtp_open_burst(struct worker *w, struct rte_mbuf **m, unsigned n);
 
-/** One opened RTCP compound: m's data is the plain compound. */
+/** One opened RTCP compound: m's data is the plain compound. It ends here: answered. */
 void rtcp_packet(struct worker *w, struct rte_mbuf *m);
 
 /** Opened RTP packets of producers this worker owns: to its consumers and the other workers. */
 void fanout_burst(struct worker *w, struct rte_mbuf **m, unsigned n);
 
-/** The worker's own part of a fan-out, also for references from other workers. */
+/** The worker's own part of a fan-out, also for references from other workers. Takes m. */
 void fanout_local(struct worker *w, struct rte_mbuf **m, unsigned n);
 
 /**
- * A frame for the port, Ethernet header included; takes m. count says whether it is an egress copy
- * (second ledger) or an answer (first ledger, already counted by the caller).
+ * A frame for the port, Ethernet header included; takes m. tx_frame is for answers and our own
+ * packets (the caller has counted them), tx_frame_egress for a copy for a consumer: whether the port
+ * took it is counted here (egress_packets, or EDGE_tx_full).
  */
 void tx_frame(struct worker *w, struct rte_mbuf *m);
+void tx_frame_egress(struct worker *w, struct rte_mbuf *m);
 
 /** Hand what is buffered to the port. End of each poll turn. */
 void tx_flush(struct worker *w);

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/**
+ * One structured line per message on stderr: "ts=… level=… module=… msg=…" and key=value pairs.
+ * Main and housekeeping thread only; workers count, they do not log.
+ */
+#pragma once
+
+#include <stdarg.h>
+
+/** Levels are those of <syslog.h>: LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG. */
+void log_level_set(const char *name);
+
+/**
+ * @param event  short fixed text, becomes msg="…"
+ * @param fmt    further "key=value" pairs, may be NULL; control characters are escaped
+ */
+void log_line(int level, const char *module, const char *event, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));

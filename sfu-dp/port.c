@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "sfu-dp/port.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <rte_ethdev.h>
+#include <stdio.h>
+#include <string.h>
+
+#define RX_DESCRIPTORS 1024
+#define TX_DESCRIPTORS 1024
+
+bool port_is_vdev(const char *device)
+{
+	return !strncmp(device, "net_", 4) || !strncmp(device, "eth_", 4)
+	       || !strncmp(device, "virtio_user", 11);
+}
+
+bool port_vdev_arguments(const char *device, unsigned workers, char *out, size_t cap)
+{
+	bool af_packet = !strncmp(device, "net_af_packet", 13);
+	int n;
+
+	// 4 MiB of receive ring per queue: two cores shared with four browsers leave us unscheduled
+	// for tens of milliseconds, and what does not fit the kernel's ring is lost unseen.
+	n = snprintf(out, cap, "%s%s", device,
+		af_packet && !strstr(device, "framecnt=")
+			? ",blocksz=65536,framesz=2048,framecnt=2048,qdisc_bypass=0"
+			: "");
+	if (n < 0 || (size_t)n >= cap)
+		return false;
+	if (af_packet && !strstr(device, "qpairs=")) {
+		int m = snprintf(out + n, cap - (size_t)n, ",qpairs=%u", workers);
+
+		return m > 0 && (size_t)m < cap - (size_t)n;
+	}
+	return true;
+}
+
+int port_addresses_parse(const char *text, uint8_t out[PORT_ADDRESSES][16])
+{
+	char word[64];
+	int count = 0;
+
+	while (*text) {
+		size_t len = strcspn(text, ",");
+		struct in_addr v4;
+
+		if (len == 0 || len >= sizeof(word) || count == (int)PORT_ADDRESSES)
+			return -EINVAL;
+		memcpy(word, text, len);
+		word[len] = 0;
+		if (inet_pton(AF_INET, word, &v4) != 1)
+			return -EINVAL;
+		memset(out[count], 0, 10);
+		memset(out[count] + 10, 0xff, 2);
+		memcpy(out[count] + 12, &v4, 4);
+		count++;
+		text += len;
+		if (*text == ',' && !*++text)
+			return -EINVAL;
+	}
+	return count ? count : -EINVAL;
+}
+
+static int port_id_of(const char *device, uint16_t *id)
+{
+	char name[64];
+	size_t len = strcspn(device, ",");
+
+	if (len >= sizeof(name))
+		return -EINVAL;
+	memcpy(name, device, len);
+	name[len] = 0;
+	return rte_eth_dev_get_port_by_name(name, id);
+}
+
+static int queues_setup(
+	struct port *p, const struct rte_eth_dev_info *info, struct rte_mempool *pool)
+{
+	uint16_t rxd = RX_DESCRIPTORS, txd = TX_DESCRIPTORS;
+	int socket = rte_eth_dev_socket_id(p->id);
+	int rc;
+
+	rc = rte_eth_dev_adjust_nb_rx_tx_desc(p->id, &rxd, &txd);
+	if (rc)
+		return rc;
+	for (uint16_t q = 0; q < p->rx_queues; q++) {
+		rc = rte_eth_rx_queue_setup(
+			p->id, q, rxd, (unsigned)socket, &info->default_rxconf, pool);
+		if (rc)
+			return rc;
+	}
+	for (uint16_t q = 0; q < p->tx_queues; q++) {
+		rc = rte_eth_tx_queue_setup(p->id, q, txd, (unsigned)socket, &info->default_txconf);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+int port_open(struct port *p, const char *device, unsigned workers, struct rte_mempool *pool,
+	char *why, size_t why_cap)
+{
+	struct rte_eth_conf conf = {0};
+	struct rte_eth_dev_info info;
+	struct rte_ether_addr mac;
+	int rc;
+
+	rc = port_id_of(device, &p->id);
+	if (rc) {
+		snprintf(why, why_cap,
+			"no DPDK port \"%s\": is the interface there, and may we open it "
+			"(CAP_NET_RAW)?",
+			device);
+		return -ENODEV;
+	}
+	rc = rte_eth_dev_info_get(p->id, &info);
+	if (rc) {
+		snprintf(why, why_cap, "port %s gives no information: %s", device,
+			rte_strerror(-rc));
+		return rc;
+	}
+	snprintf(p->name, sizeof(p->name), "%.*s", (int)strcspn(device, ","), device);
+	snprintf(p->driver, sizeof(p->driver), "%s", info.driver_name);
+	p->rx_queues = (uint16_t)RTE_MIN(workers, info.max_rx_queues);
+	p->tx_queues = (uint16_t)RTE_MIN(workers, info.max_tx_queues);
+	// Only where a flow always meets the same queue: packet fanout by hash, or RSS.
+	p->spreads = !strcmp(info.driver_name, "net_af_packet");
+	if (p->rx_queues > 1
+		&& (info.flow_type_rss_offloads & (RTE_ETH_RSS_UDP | RTE_ETH_RSS_IP))) {
+		conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+		conf.rx_adv_conf.rss_conf.rss_hf
+			= info.flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP);
+		p->spreads = true;
+	}
+	if (p->rx_queues < workers)
+		p->spreads = false;
+	if (p->tx_queues < workers) {
+		snprintf(why, why_cap,
+			"port %s has %u transmit queues for %u workers: lower SFU_DP_WORKERS",
+			device, info.max_tx_queues, workers);
+		return -ENOTSUP;
+	}
+	rc = rte_eth_dev_configure(p->id, p->rx_queues, p->tx_queues, &conf);
+	if (!rc)
+		rc = queues_setup(p, &info, pool);
+	if (!rc)
+		rc = rte_eth_dev_start(p->id);
+	if (rc) {
+		snprintf(why, why_cap, "port %s does not start: %s", device, rte_strerror(-rc));
+		return rc;
+	}
+	// Promiscuous so that a MAC set from outside still reaches us; rx checks the destination.
+	rte_eth_promiscuous_enable(p->id);
+	rc = rte_eth_macaddr_get(p->id, &mac);
+	if (!rc)
+		rc = rte_eth_dev_get_mtu(p->id, &p->mtu);
+	if (rc) {
+		snprintf(why, why_cap, "port %s: no MAC address or MTU: %s", device,
+			rte_strerror(-rc));
+		port_close(p);
+		return rc;
+	}
+	memcpy(p->mac, mac.addr_bytes, sizeof(p->mac));
+	return 0;
+}
+
+void port_close(struct port *p)
+{
+	rte_eth_dev_stop(p->id);
+	rte_eth_dev_close(p->id);
+}
