@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/**
+ * Look at a JSON text before a parser allocates for it.
+ *
+ * json-c, also in strict mode, takes invalid UTF-8, duplicate keys, lone surrogates and NUL; this
+ * scanner refuses them. It reads the text once, in constant memory, and builds nothing.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+/** Objects and arrays inside each other, the outermost counted. */
+#define JSON_SCAN_MAX_DEPTH 16u
+/** Members of one object. */
+#define JSON_SCAN_MAX_MEMBERS 128u
+/** Members of all objects that are open at one place of the text. */
+#define JSON_SCAN_MAX_OPEN_MEMBERS 512u
+
+enum json_scan_status {
+	JSON_SCAN_OK = 0,
+	JSON_SCAN_NOT_JSON, /* RFC 8259 syntax, UTF-8, trailing text: dropped without an answer */
+	/* From here on the text is JSON that we refuse: answered "Invalid envelope". */
+	JSON_SCAN_DUPLICATE_KEY, /* keys are compared decoded: "a" equals "\u0061" */
+	JSON_SCAN_NUL, /* \u0000 in a string */
+	JSON_SCAN_LONE_SURROGATE, /* \ud800 without its other half */
+	JSON_SCAN_TOO_MANY_MEMBERS,
+	JSON_SCAN_TOO_DEEP,
+};
+
+/**
+ * Check one JSON text (RFC 8259).
+ * @param text    any octets; need not end in NUL
+ * @param len     octets in text
+ * @param offset  where the finding is; len when the text ends too early. May be NULL.
+ * @return the first refusal, unless the text is not JSON at all: that is found first, wherever it
+ *         is. Only JSON_SCAN_TOO_DEEP and JSON_SCAN_TOO_MANY_MEMBERS end the scan on the spot.
+ * Any thread. Keys are compared by 64-bit hash: a collision refuses a good text and never lets a
+ * duplicate through.
+ */
+enum json_scan_status json_scan(const void *text, size_t len, size_t *offset);
+
+/** A short English name of the status. Static storage. */
+const char *json_scan_name(enum json_scan_status status);
