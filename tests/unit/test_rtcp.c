@@ -322,7 +322,7 @@ static void test_reports(void **state)
 static void test_cumulative_lost_is_clamped(void **state)
 {
 	const struct rtcp_report_block b[]
-		= {{.cumulative_lost = INT32_MAX}, {.cumulative_lost = INT32_MIN}};
+		= {{.cumulative_lost = 0x800000}, {.cumulative_lost = -0x800001}};
 	uint8_t buf[64];
 	struct rtcp_packet p = only_packet(buf, rtcp_encode_rr(buf, sizeof(buf), 1, b, 2));
 	struct rtcp_report r;
@@ -654,7 +654,8 @@ static void test_time(void **state)
 	assert_int_equal(rtcp_mid_to_us(0x18000), 1500000);
 	// RFC 3550, figure 2: A 0xb710:8000, LSR 0xb705:2000, DLSR 0x0005:4000 give 6.125 s.
 	assert_int_equal(rtcp_rtt_us(0xb7108000, 0xb7052000, 0x00054000), 6125000);
-	assert_int_equal(rtcp_rtt_us(0xb7108000, 0, 0x00054000), 0);
+	assert_int_equal(rtcp_rtt_us(0x00060000, 0, 0x00050000), 0); // no report seen
+	assert_int_equal(rtcp_rtt_us(0x003d0001, 1, 0), 0); // 61 s
 	assert_int_equal(rtcp_rtt_us(0x1000, 0x1000, 1), 0); // it claims to have waited longer
 	assert_int_equal(rtcp_rtt_us(0x8000, 0xffff8000, 0), 1000000); // the clock wraps
 }

@@ -189,6 +189,26 @@ static void test_every_flipped_bit_is_refused(void **state)
 	}
 }
 
+static void test_signature_alone_refuses_every_flipped_bit(void **state)
+{
+	// Without FINGERPRINT, so that no CRC stands in front of the comparison.
+	const size_t len = sizeof(rfc5769_request) - 8;
+	uint8_t buf[sizeof(rfc5769_request)];
+	struct stun_view v;
+
+	(void)state;
+	memcpy(buf, rfc5769_request, len);
+	buf[3] -= 8;
+	assert_int_equal(parse_exact(buf, len, &v), STUN_OK);
+	assert_int_equal(stun_verify(buf, &v, pwd, PWD_LEN, &crypto), STUN_OK);
+	for (size_t bit = 0; bit < len * 8; bit++) {
+		buf[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		if (parse_exact(buf, len, &v) == STUN_OK)
+			assert_int_not_equal(stun_verify(buf, &v, pwd, PWD_LEN, &crypto), STUN_OK);
+		buf[bit / 8] ^= (uint8_t)(1 << bit % 8);
+	}
+}
+
 static void test_headers(void **state)
 {
 	static const struct {
@@ -332,10 +352,15 @@ static void test_username_forms(void **state)
 	assert_int_equal(parse_exact(buf, len, &v), STUN_OK);
 	r.username_len++;
 	assert_int_equal(stun_encode_request(buf, sizeof(buf), &r, pwd, PWD_LEN, &crypto), 0);
-	// A length of 509 fits the same padded attribute.
-	buf[STUN_HEADER_LEN + 2] = STUN_USERNAME_MAX >> 8;
-	buf[STUN_HEADER_LEN + 3] = 0xfd;
-	assert_int_equal(stun_parse(buf, len, &v), STUN_MALFORMED);
+	// 508 and 509 octets, crafted: each whole with its padding.
+	uint8_t attr[4 + STUN_USERNAME_MAX + 4]
+		= {0, 6, STUN_USERNAME_MAX >> 8, STUN_USERNAME_MAX & 0xff};
+
+	len = craft(buf, attr, 4 + STUN_USERNAME_MAX);
+	assert_int_equal(parse_exact(buf, len, &v), STUN_OK);
+	attr[3]++;
+	len = craft(buf, attr, sizeof(attr));
+	assert_int_equal(parse_exact(buf, len, &v), STUN_MALFORMED);
 }
 
 static void test_request_round_trip(void **state)
@@ -512,6 +537,7 @@ int main(void)
 		cmocka_unit_test(test_rfc5769_responses),
 		cmocka_unit_test(test_every_prefix_is_refused),
 		cmocka_unit_test(test_every_flipped_bit_is_refused),
+		cmocka_unit_test(test_signature_alone_refuses_every_flipped_bit),
 		cmocka_unit_test(test_headers),
 		cmocka_unit_test(test_attributes),
 		cmocka_unit_test(test_first_of_repeated_attributes_counts),
