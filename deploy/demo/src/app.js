@@ -323,7 +323,7 @@ function onClosed(reason)
 		return;
 	const delay = RETRY_MS[Math.min(attempts++, RETRY_MS.length - 1)];
 
-	notice(`${reason} Trying again…`, true);
+	notice(`${reason.replace(/\.?$/, '.')} Trying again…`, true);
 	setTimeout(() => {
 		if (wantsCall)
 			join().catch(() => {});
@@ -521,6 +521,19 @@ window.__sfu = {
 	frames: () => Object.fromEntries([...frames].map(([id, entry]) => [id, { ...entry,
 		times: [...entry.times] }])),
 	counts: () => call.frameCounts(),
+	/** Consumer id -> the browser's own counters of its stream, read now. */
+	async inbound()
+	{
+		const [, recv] = await call.browserStats();
+		const ids = new Map([...call.received()].map(
+			({ stream: { consumer } }) => [consumer.track.id, consumer.id]));
+
+		return Object.fromEntries([...recv?.values() ?? []]
+			.filter((stat) => stat.type === 'inbound-rtp' && ids.has(stat.trackIdentifier))
+			.map(({ trackIdentifier, kind, framesDecoded, totalSamplesReceived, packetsReceived,
+				packetsLost, decoderImplementation }) => [ids.get(trackIdentifier), { kind, framesDecoded,
+				totalSamplesReceived, packetsReceived, packetsLost, decoderImplementation }]));
+	},
 	media: () => ({ micOn: media.micOn, cameraOn: media.cameraOn, screen: media.screen !== null }),
 };
 

@@ -11,6 +11,8 @@ import { Signal } from './signal.js';
 /** Codecs whose packets can be made from sealed frames; others need frames they can parse. */
 const SEALABLE = ['video/vp9', 'video/vp8'];
 const MEDIA_PAUSE_MS = 1000;
+const DISCONNECTED_MS = 8000;
+const MEDIA_LOST = 'The media connection was lost.';
 const STOPPED = 'the call is over';
 
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
@@ -184,9 +186,15 @@ export class Call {
 			this.#request('TRANSPORT_CONNECT', { transportId, dtlsParameters: connect.dtlsParameters })
 				.then(done, failed);
 		});
+		let patience = null;
+
+		// A new stay is quicker than waiting for the browser to give up, which takes half a minute.
 		transport.on('connectionstatechange', (state) => {
-			if (state === 'failed')
-				this.#end('The media connection was lost.');
+			clearTimeout(patience);
+			if (state === 'disconnected')
+				patience = setTimeout(() => this.#end(MEDIA_LOST), DISCONNECTED_MS);
+			else if (state === 'failed')
+				this.#end(MEDIA_LOST);
 		});
 		return transport;
 	}
