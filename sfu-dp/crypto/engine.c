@@ -3,24 +3,34 @@
 
 #include <string.h>
 
+/* Preferred first; the last is usable everywhere. */
 static const struct srtp_engine *const engines[] = {
+#ifdef HAVE_IPSEC_MB
+	&srtp_engine_ipsec_mb,
+#endif
 	&srtp_engine_libsrtp2,
 };
 
 #define NUM_ENGINES (sizeof(engines) / sizeof(engines[0]))
 
-const struct srtp_engine *srtp_engine_find(const char *name)
+const struct srtp_engine *srtp_engine_at(unsigned place)
 {
-	if (!name || strcmp(name, "auto") == 0)
-		return engines[0];
 	for (size_t i = 0; i < NUM_ENGINES; i++) {
-		if (strcmp(engines[i]->name, name) == 0)
+		if (engines[i]->usable() && place-- == 0)
 			return engines[i];
 	}
 	return NULL;
 }
 
-const struct srtp_engine *srtp_engine_at(unsigned place)
+const struct srtp_engine *srtp_engine_find(const char *name)
 {
-	return place < NUM_ENGINES ? engines[place] : NULL;
+	const struct srtp_engine *engine;
+
+	if (!name || strcmp(name, "auto") == 0)
+		return srtp_engine_at(0);
+	for (unsigned i = 0; (engine = srtp_engine_at(i)); i++) {
+		if (strcmp(engine->name, name) == 0)
+			return engine;
+	}
+	return NULL;
 }

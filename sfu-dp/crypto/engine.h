@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -43,6 +44,9 @@ struct srtp_seal_job {
 struct srtp_engine {
 	const char *name; // value of the setting, "libsrtp2"
 	const char *about; // one line for --help
+
+	/** Whether this processor can run it. Any thread. */
+	bool (*usable)(void);
 
 	/**
 	 * Derive and expand the session keys.
@@ -109,11 +113,15 @@ struct srtp_engine {
 	int (*rtcp_open)(struct srtp_ctx *ctx, uint8_t *buf, const struct srtcp_view *view);
 };
 
-/** Find an engine by name; NULL or "auto" gives the preferred one, an unknown name NULL. */
+/**
+ * Find an engine by name. NULL or "auto" gives the preferred one; NULL for a name that is unknown,
+ * or whose engine is not built in or not usable here.
+ */
 const struct srtp_engine *srtp_engine_find(const char *name);
 
-/** The engines of this build by place, preferred first; NULL past the last. For --help. */
+/** The usable engines by place, preferred first; NULL past the last. For --help. */
 const struct srtp_engine *srtp_engine_at(unsigned place);
 
 /* The engines themselves; take them from srtp_engine_find(). */
+extern const struct srtp_engine srtp_engine_ipsec_mb; // only where intel-ipsec-mb was found
 extern const struct srtp_engine srtp_engine_libsrtp2;

@@ -8,6 +8,8 @@
  * GCM writes the tag behind the ciphertext while it encrypts and takes it in place while it
  * decrypts; the OpenSSL build works with the same calls.
  */
+#include "sfu-dp/crypto/engine_libsrtp2.h"
+
 #include "sfu-dp/crypto/engine.h"
 
 #include <pthread.h>
@@ -58,8 +60,8 @@ static enum srtp_status ready(void)
 	return SRTP_OK;
 }
 
-static enum srtp_status prf(void *arg, const uint8_t *key, size_t key_len, const uint8_t iv[16],
-	uint8_t *out, size_t out_len)
+enum srtp_status srtp_prf_libsrtp2(void *arg, const uint8_t *key, size_t key_len,
+	const uint8_t iv[16], uint8_t *out, size_t out_len)
 {
 	const srtp_cipher_type_t *type = key_len == 32 ? &srtp_aes_icm_256 : &srtp_aes_icm_128;
 	uint8_t padded[SRTP_KEY_MAX + ICM_SALT] = {0};
@@ -69,6 +71,8 @@ static enum srtp_status prf(void *arg, const uint8_t *key, size_t key_len, const
 	_Alignas(16) uint8_t block[16];
 
 	(void)arg;
+	if (ready() != SRTP_OK)
+		return SRTP_ENGINE;
 	memcpy(padded, key, key_len);
 	memcpy(block, iv, sizeof(block));
 	memset(out, 0, out_len);
@@ -166,9 +170,7 @@ static enum srtp_status create(const struct srtp_profile *profile, const uint8_t
 
 	if (!profile || srtp_profile_find(profile->id) != profile)
 		return SRTP_UNSUPPORTED;
-	st = ready();
-	if (st == SRTP_OK)
-		st = srtp_keys_derive(profile, key, salt, prf, NULL, &rtp, &rtcp);
+	st = srtp_keys_derive(profile, key, salt, srtp_prf_libsrtp2, NULL, &rtp, &rtcp);
 	if (st != SRTP_OK)
 		return st;
 	st = create_session(profile, &rtp, &rtcp, ctx);
@@ -241,16 +243,17 @@ static int rtp_seal(struct srtp_ctx *ctx, const struct srtp_seal_in *in, uint8_t
 {
 	size_t tag_len = ctx->profile->tag_len;
 	enum srtp_status st = limits(in->hdr_len, in->payload_len);
-	uint8_t *p = out + in->hdr_len;
 	size_t len = in->payload_len;
 	_Alignas(16) uint8_t iv[16];
 	uint8_t roc[4];
+	uint8_t *p;
 	bool ok;
 
 	if (st != SRTP_OK)
 		return st;
 	if (cap < in->hdr_len + len + tag_len)
 		return SRTP_NO_ROOM;
+	p = out + in->hdr_len;
 	memcpy(out, in->hdr, in->hdr_len);
 	if (len)
 		memcpy(p, in->payload, len);
@@ -320,11 +323,11 @@ static int rtcp_seal(struct srtp_ctx *ctx, const uint8_t *in, size_t len, uint32
 {
 	size_t tag_len = ctx->profile->tag_len;
 	uint8_t aad[SRTCP_HDR_LEN + SRTCP_WORD_LEN];
-	uint8_t *p = out + SRTCP_HDR_LEN;
 	_Alignas(16) uint8_t iv[16];
 	uint8_t word[SRTCP_WORD_LEN];
 	size_t enc_len;
 	uint32_t ssrc;
+	uint8_t *p;
 	bool ok;
 
 	if (len < SRTCP_HDR_LEN)
@@ -334,6 +337,7 @@ static int rtcp_seal(struct srtp_ctx *ctx, const uint8_t *in, size_t len, uint32
 		return SRTP_UNSUPPORTED;
 	if (cap < len + tag_len + SRTCP_WORD_LEN)
 		return SRTP_NO_ROOM;
+	p = out + SRTCP_HDR_LEN;
 	memcpy(out, in, len);
 	ssrc = (uint32_t)in[4] << 24 | (uint32_t)in[5] << 16 | (uint32_t)in[6] << 8 | in[7];
 	srtcp_word(index, word);
@@ -382,9 +386,15 @@ static int rtcp_open(struct srtp_ctx *ctx, uint8_t *buf, const struct srtcp_view
 	return (int)len;
 }
 
+static bool usable(void)
+{
+	return true;
+}
+
 const struct srtp_engine srtp_engine_libsrtp2 = {
 	.name = "libsrtp2",
 	.about = "ciphers of the system's libsrtp2; runs everywhere, slower",
+	.usable = usable,
 	.create = create,
 	.create_session = create_session,
 	.destroy = destroy,

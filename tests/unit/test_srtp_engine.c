@@ -3,6 +3,7 @@
 #include "sfu-dp/crypto/engine.h"
 #include "tests/support/srtp_oracle.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -36,20 +37,12 @@ static void assert_hex(const uint8_t *got, const char *hex)
 
 static const uint8_t *master_key(void)
 {
-	static uint8_t key[SRTP_KEY_MAX + OTHER];
-
-	for (unsigned i = 0; i < sizeof(key); i++)
-		key[i] = (uint8_t)(i * 37 + 11);
-	return key;
+	return (const uint8_t *)"any thirty-two octets and seven more...";
 }
 
 static const uint8_t *master_salt(void)
 {
-	static uint8_t salt[SRTP_SALT_MAX];
-
-	for (unsigned i = 0; i < sizeof(salt); i++)
-		salt[i] = (uint8_t)(i * 91 + 5);
-	return salt;
+	return (const uint8_t *)"fourteen salty";
 }
 
 static struct srtp_side side_create(
@@ -568,9 +561,68 @@ static void wrong_key_or_rollover_fails_the_tag(void **state)
 	each(check_wrong);
 }
 
+/* Workers create and use contexts of their own at the same time. */
+struct lane {
+	const struct srtp_engine *engine;
+	const struct srtp_profile *profile;
+	unsigned good;
+};
+
+static void *run_lane(void *arg)
+{
+	struct lane *lane = arg;
+	uint8_t plain[212], buf[256];
+
+	for (unsigned round = 0; round < 8; round++) {
+		struct srtp_seal_in job = {plain, 12, plain + 12, 200, 0, SSRC};
+		struct srtp_ctx *ctx;
+
+		rtp_packet(plain, PLAIN, (uint16_t)round, 200);
+		if (lane->engine->create(lane->profile, master_key(), master_salt(), &ctx)
+			!= SRTP_OK)
+			break;
+		for (job.index = 0; job.index < 100; job.index++) {
+			int len = lane->engine->rtp_seal(ctx, &job, buf, sizeof(buf));
+
+			if (len > 0
+				&& lane->engine->rtp_open(
+					   ctx, buf, (size_t)len, 12, SSRC, job.index)
+					   == sizeof(plain)
+				&& memcmp(buf, plain, sizeof(plain)) == 0)
+				lane->good++;
+		}
+		lane->engine->destroy(ctx);
+	}
+	return NULL;
+}
+
+static void check_lanes(const struct srtp_engine *engine, const struct srtp_profile *profile)
+{
+	enum { N = 4 };
+	struct lane lanes[N];
+	pthread_t threads[N];
+
+	for (unsigned i = 0; i < N; i++) {
+		lanes[i] = (struct lane){engine, profile, 0};
+		assert_int_equal(pthread_create(&threads[i], NULL, run_lane, &lanes[i]), 0);
+	}
+	for (unsigned i = 0; i < N; i++)
+		pthread_join(threads[i], NULL);
+	for (unsigned i = 0; i < N; i++)
+		assert_int_equal(lanes[i].good, 800);
+}
+
+static void contexts_work_side_by_side(void **state)
+{
+	(void)state;
+	each(check_lanes);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		// first, so that the library is initialised by several threads at once
+		cmocka_unit_test(contexts_work_side_by_side),
 		cmocka_unit_test(engines_are_found_by_name),
 		cmocka_unit_test(rfc3711_b2_aes_cm),
 		cmocka_unit_test(rfc7714_vectors),
