@@ -16,6 +16,7 @@ import { Sounds, Tiles } from './tiles.js';
 const RETRY_MS = [300, 1000, 2000, 4000, 5000];
 const STATS_MS = 1000;
 const NOTICE_MS = 4000;
+const FAILING_LOOKS = 3;
 /** A test looks back over half a minute at most, at up to 30 frames a second. */
 const KEPT_FRAMES = 2000;
 
@@ -122,12 +123,12 @@ function nameOf(peer)
 	return peer.name || peer.device;
 }
 
-/** Can we open what comes in? 'ok' only if frames of this second opened and none was refused. */
+/** Can we open what comes in? Who has just joined cannot, until the keys have changed. */
 function lockOf(numbers)
 {
 	if (!numbers?.sealed)
 		return 'wait';
-	if (numbers.sealed.failedNow > numbers.sealed.okNow)
+	if (numbers.sealed.failing >= FAILING_LOOKS)
 		return 'bad';
 	return numbers.sealed.ok ? 'ok' : 'wait';
 }

@@ -21,12 +21,13 @@ class Deltas {
 
 export class StatsMeter {
 	#deltas = new Deltas();
+	#failing = new Map(); // consumer id -> looks in a row that found more refused than opened
 	#at = 0;
 
 	/**
 	 * @return { rttMs, sendBps, recvBps, lossPercent, sendLossPercent, consumers } with
-	 *         consumers: consumerId -> { bps, fps, lossPercent, framesDecoded, packetsReceived,
-	 *         packetsLost, sealed: { ok, noKey, forged, replayed, malformed, failedNow } }
+	 *         consumers: consumerId -> { bps, fps, lossPercent, sealed: counts by outcome, with failing: for how many
+	 *         looks in a row more frames were refused than opened }
 	 */
 	async read(call)
 	{
@@ -48,27 +49,13 @@ export class StatsMeter {
 
 			if (!stream)
 				continue;
-			const bps = (this.#deltas.of(`${stat.id} bytes`, stat.bytesReceived) * 8) / seconds;
-			const lostNow = this.#deltas.of(`${stat.id} lost`, Math.max(0, stat.packetsLost));
-			const receivedNow = this.#deltas.of(`${stat.id} packets`, stat.packetsReceived);
-			const sealed = counts[stream.transform] ?? {};
-			const failed = (sealed.noKey ?? 0) + (sealed.forged ?? 0) + (sealed.malformed ?? 0);
+			const numbers = this.#readStream(stat, stream.consumer.id,
+				counts[stream.transform] ?? {}, seconds);
 
-			lost += lostNow;
-			received += receivedNow;
-			result.recvBps += bps;
-			result.consumers[stream.consumer.id] = {
-				bps,
-				fps: this.#deltas.of(`${stat.id} frames`, stat.framesDecoded ?? 0) / seconds,
-				lossPercent: percent(lostNow, receivedNow),
-				framesDecoded: stat.framesDecoded ?? 0,
-				packetsReceived: stat.packetsReceived,
-				packetsLost: stat.packetsLost,
-				samplesReceived: stat.totalSamplesReceived ?? 0,
-				samplesConcealed: stat.concealedSamples ?? 0,
-				sealed: { ...sealed, failedNow: this.#deltas.of(`${stat.id} failed`, failed),
-					okNow: this.#deltas.of(`${stat.id} ok`, sealed.ok ?? 0) },
-			};
+			lost += numbers.lostNow;
+			received += numbers.receivedNow;
+			result.recvBps += numbers.bps;
+			result.consumers[stream.consumer.id] = numbers;
 		}
 		for (const stat of send?.values() ?? []) {
 			if (stat.type === 'outbound-rtp')
@@ -81,6 +68,27 @@ export class StatsMeter {
 		result.lossPercent = percent(lost, received);
 		this.#deltas.turn();
 		return result;
+	}
+
+	#readStream(stat, id, sealed, seconds)
+	{
+		const since = (name, value) => this.#deltas.of(`${stat.id} ${name}`, value ?? 0);
+		const lostNow = since('lost', Math.max(0, stat.packetsLost));
+		const receivedNow = since('packets', stat.packetsReceived);
+		const refusedNow = since('refused', (sealed.noKey ?? 0) + (sealed.forged ?? 0)
+			+ (sealed.malformed ?? 0));
+		const openedNow = since('opened', sealed.ok);
+		const failing = refusedNow > openedNow ? (this.#failing.get(id) ?? 0) + 1 : 0;
+
+		this.#failing.set(id, failing);
+		return {
+			bps: (since('bytes', stat.bytesReceived) * 8) / seconds,
+			fps: since('frames', stat.framesDecoded) / seconds,
+			lostNow,
+			receivedNow,
+			lossPercent: percent(lostNow, receivedNow),
+			sealed: { ...sealed, failing },
+		};
 	}
 }
 
