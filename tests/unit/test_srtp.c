@@ -181,6 +181,32 @@ static void the_first_packet_fixes_rollover_zero(void **state)
 	rx(&s, 60000 - SRTP_WINDOW + 1, SRTP_OK, 60000 - SRTP_WINDOW + 1);
 }
 
+/* RFC 3711 appendix A: at a distance of exactly 2^15 the rollover stays what it is. */
+static void half_a_round_belongs_to_this_rollover(void **state)
+{
+	static const struct {
+		uint64_t highest;
+		uint16_t seq;
+		uint64_t index;
+	} rows[] = {
+		{40000, 40000 - 32768, 40000 - 32768},
+		{40000, 40000 - 32769, 65536 + 40000 - 32769},
+		{65536 + 100, 100 + 32768, 65536 + 100 + 32768},
+		{65536 + 100, 100 + 32769, 100 + 32769},
+		{65536 + 32768, 0, 65536},
+		{65536 + 32767, 65535, 65536 + 65535},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct srtp_tx_stream s = {rows[i].highest};
+		uint64_t index;
+
+		assert_int_equal(srtp_tx_index(&s, rows[i].seq, &index), SRTP_OK);
+		assert_int_equal(index, rows[i].index);
+	}
+}
+
 static void no_index_follows_the_last_one(void **state)
 {
 	struct srtp_rx_stream s = {.highest = SRTP_INDEX_MAX - 1};
@@ -368,6 +394,7 @@ int main(void)
 		cmocka_unit_test(iv_vectors),
 		cmocka_unit_test(rollover_is_followed_in_any_order),
 		cmocka_unit_test(the_first_packet_fixes_rollover_zero),
+		cmocka_unit_test(half_a_round_belongs_to_this_rollover),
 		cmocka_unit_test(no_index_follows_the_last_one),
 		cmocka_unit_test(windows_equal_their_definition),
 		cmocka_unit_test(sending_gives_late_numbers_their_rollover),
