@@ -24,7 +24,7 @@ ns=
 # One list for people and CI. What runs needs is a subset of what the build needs.
 packages_build=(build-essential meson ninja-build pkg-config libdpdk-dev dpdk libsrtp2-dev
 	libwebsockets-dev libwebsockets-evlib-uv libuv1-dev libjson-c-dev libcurl4-openssl-dev
-	libssl-dev libnice-dev libglib2.0-dev libcmocka-dev iproute2 procps util-linux ca-certificates
+	libssl-dev libipsec-mb-dev libnice-dev libglib2.0-dev libcmocka-dev iproute2 procps util-linux ca-certificates
 	nodejs npm)
 
 say() {

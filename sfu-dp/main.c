@@ -7,6 +7,7 @@
 #include <rte_errno.h>
 #include <rte_launch.h>
 #include <rte_lcore.h>
+#include <rte_malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +25,7 @@
 #include "sfu-dp/house.h"
 #include "sfu-dp/inspect.h"
 #include "sfu-dp/log.h"
+#include "sfu-dp/table/tuple.h"
 #include "sfu-dp/table/ufrag.h"
 
 #define EAL_ARGUMENTS 64
@@ -171,7 +173,7 @@ static int eal_start(struct dp *dp)
 	eal_arguments(dp);
 	runtime_directory(dp);
 	if (rte_eal_init(dp->argc, dp->argv) < 0) {
-		char why[512];
+		char why[768];
 
 		snprintf(why, sizeof(why),
 			"the EAL does not start (%s): check SFU_DP_DEVICE=%s (does the interface "
@@ -438,9 +440,12 @@ static void undo(struct dp *dp)
 	programme_destroy(dp->house.programme);
 	if (*dp->port.name)
 		port_close(&dp->port);
-	for (unsigned i = 0; dp->workers && i < dp->config.workers; i++)
+	for (unsigned i = 0; dp->workers && i < dp->config.workers; i++) {
+		tuple_table_destroy(dp->workers[i].tuples);
 		free(dp->workers[i].owned);
+	}
 	free(dp->workers);
+	rte_hash_free(dp->ufrags);
 	objects_destroy(&dp->objects);
 	rte_eal_cleanup();
 	runtime_remove(dp);
