@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "sfu-ctl/core.h"
+
+#include "sfu-ctl/attach.h"
+#include "sfu-ctl/core_impl.h"
+#include "sfu-ctl/dispatch.h"
+#include "sfu-ctl/log.h"
+#include "sfu-ctl/media_setup.h"
+#include "sfu-ctl/ortc.h"
+#include "sfu-ctl/outbox.h"
+#include "sfu-ctl/payload.h"
+#include "sfu-ctl/room.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Deeper than json_scan() lets through. */
+#define TOKENER_DEPTH 32
+
+void core_wake_at(struct core *c, uint64_t at_us)
+{
+	if (c->wake_us != 0 && c->wake_us <= at_us)
+		return;
+	c->wake_us = at_us;
+	c->io.wake_at(c->io.ctx, at_us);
+}
+
+void core_short_id(struct core *c, const char *prefix, char out[16])
+{
+	uint8_t b[4];
+
+	c->io.random(c->io.ctx, b, sizeof(b));
+	snprintf(out, 16, "%.7s%02x%02x%02x%02x", prefix, b[0], b[1], b[2], b[3]);
+}
+
+void core_new_id(struct core *c, const struct table *among, const char *prefix, char out[37])
+{
+	do {
+		if (core_media_mode(c))
+			outbox_uuid(c, out);
+		else
+			core_short_id(c, prefix, out);
+	} while (table_find(among, out, strlen(out)) != NULL);
+}
+
+/* B3: what the later service says without a media engine. */
+static struct json_object *fallback_capabilities(bool with_codecs)
+{
+	struct json_object *caps = json_object_new_object();
+	struct json_object *codecs = json_object_new_array();
+
+	if (with_codecs) {
+		struct json_object *opus = json_object_new_object();
+		struct json_object *vp8 = json_object_new_object();
+		struct json_object *parameters = json_object_new_object();
+
+		put_string(opus, "kind", "audio");
+		put_string(opus, "mimeType", "audio/opus");
+		put_number(opus, "clockRate", 48000);
+		put_number(opus, "channels", 2);
+		put_string(vp8, "kind", "video");
+		put_string(vp8, "mimeType", "video/VP8");
+		put_number(vp8, "clockRate", 90000);
+		put_number(parameters, "x-google-start-bitrate", 1000);
+		put(vp8, "parameters", parameters);
+		json_object_array_add(codecs, opus);
+		json_object_array_add(codecs, vp8);
+	}
+	put(caps, "codecs", codecs);
+	return caps;
+}
+
+static struct json_object *capabilities(const struct config *config, bool media_mode)
+{
+	// What is not announced is not negotiated: loss recovery and bandwidth feedback are not there
+	// yet, so none of the features is claimed.
+	static const struct ortc_features features = {0};
+	struct json_object *caps = NULL;
+	struct ortc_error error;
+
+	if (!media_mode)
+		return fallback_capabilities(config->fallback_codecs);
+	if (ortc_router_capabilities(config->codecs, &features, &caps, &error) != ORTC_OK) {
+		log_error("core", "codec list refused", log_str("codecs", config->codecs),
+			log_str("why", error.text));
+		return NULL;
+	}
+	return caps;
+}
+
+struct core *core_create(
+	const struct config *config, const struct core_io *io, struct media *media)
+{
+	struct core *c = calloc(1, sizeof(*c));
+
+	if (c == NULL)
+		return NULL;
+	c->config = config;
+	c->io = *io;
+	c->media = media;
+	io->random(io->ctx, c->hash_key, sizeof(c->hash_key));
+	table_init(&c->sessions, c->hash_key);
+	table_init(&c->rooms, c->hash_key);
+	table_init(&c->transports, c->hash_key);
+	table_init(&c->transports_by_media, c->hash_key);
+	table_init(&c->producers, c->hash_key);
+	table_init(&c->consumers, c->hash_key);
+	seq_memory_init(&c->seq_memory, c->hash_key);
+	TAILQ_INIT(&c->session_list);
+	TAILQ_INIT(&c->anonymous);
+	TAILQ_INIT(&c->room_list);
+	TAILQ_INIT(&c->unused_rooms);
+	TAILQ_INIT(&c->awaits);
+	c->tokener = json_tokener_new_ex(TOKENER_DEPTH);
+	c->capabilities = capabilities(config, media != NULL);
+	if (c->tokener == NULL || c->capabilities == NULL) {
+		if (c->tokener != NULL)
+			json_tokener_free(c->tokener);
+		json_object_put(c->capabilities);
+		free(c);
+		return NULL;
+	}
+	if (media != NULL)
+		attach_register(c);
+	return c;
+}
+
+void core_destroy(struct core *c)
+{
+	struct session *s;
+	struct room *room;
+
+	if (c == NULL)
+		return;
+	c->ending = true;
+	while ((s = TAILQ_FIRST(&c->session_list)) != NULL)
+		session_destroy(s, true);
+	while ((room = TAILQ_FIRST(&c->room_list)) != NULL)
+		room_destroy(room);
+	if (c->media != NULL)
+		media_set_notices(c->media, NULL); // answers every await
+	assert(TAILQ_EMPTY(&c->awaits));
+	seq_memory_fini(&c->seq_memory);
+	table_fini(&c->sessions);
+	table_fini(&c->rooms);
+	table_fini(&c->transports);
+	table_fini(&c->transports_by_media);
+	table_fini(&c->producers);
+	table_fini(&c->consumers);
+	json_tokener_free(c->tokener);
+	json_object_put(c->capabilities);
+	free(c);
+}
+
+void core_auth_result(struct core *c, uint64_t session_id, uint64_t request_id,
+	enum auth_verdict verdict, const char *user_id)
+{
+	struct session *s = session_find(c, session_id);
+
+	if (s == NULL || !s->busy || s->request.id != request_id)
+		return;
+	handle_auth_result(&s->request, verdict, user_id);
+	session_continue(s);
+}
+
+/* C23: who neither authenticates nor says anything. Returns the next deadline or 0. */
+static uint64_t shut_silent(struct core *c, uint64_t now_us)
+{
+	uint64_t deadline_us = c->config->auth_deadline_sec * UINT64_C(1000000);
+	struct session *s;
+
+	if (deadline_us == 0)
+		return 0;
+	TAILQ_FOREACH (s, &c->anonymous, anonymous_link) {
+		if (s->last_frame_us + deadline_us > now_us)
+			return s->last_frame_us + deadline_us;
+		session_shut(s, 1008, "AUTH deadline");
+	}
+	return 0;
+}
+
+void core_tick(struct core *c)
+{
+	uint64_t now_us = core_now(c);
+	uint64_t next_session, next_room;
+
+	c->wake_us = 0;
+	next_session = shut_silent(c, now_us);
+	next_room = room_expire(c, now_us);
+	if (next_session != 0)
+		core_wake_at(c, next_session);
+	if (next_room != 0)
+		core_wake_at(c, next_room);
+}
+
+void core_figures(const struct core *c, struct core_figures *out)
+{
+	*out = (struct core_figures){
+		.rooms = c->rooms.count,
+		.bound_peers = c->authenticated,
+		.room_peers = c->peer_count,
+		.producers = c->producers.count,
+		.consumers = c->consumers.count,
+		.transports = c->transports.count,
+	};
+}
+
+struct json_object *core_rooms_by_region(const struct core *c)
+{
+	struct json_object *out = json_object_new_object();
+	const struct room *room;
+
+	TAILQ_FOREACH (room, &c->room_list, link) {
+		struct json_object *count = field_get(out, room->region);
+
+		if (count == NULL)
+			put_number(out, room->region, 1);
+		else
+			json_object_set_uint64(count, json_object_get_uint64(count) + 1);
+	}
+	return out;
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/** The core's own state, for the files that make up the core and for nobody else. */
+#pragma once
+
+#include <json-c/json.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "sfu-ctl/config.h"
+#include "sfu-ctl/core.h"
+#include "sfu-ctl/media.h"
+#include "sfu-ctl/proto/envelope.h"
+#include "sfu-ctl/seq_memory.h"
+#include "sfu-ctl/table.h"
+
+struct await;
+struct room;
+
+struct core {
+	const struct config *config;
+	struct core_io io;
+	struct media *media; /* NULL in fallback mode */
+	bool media_on; /* a data plane is attached and fits the configuration */
+	bool ending; /* core_destroy(): awaits are dropped */
+	struct json_object *capabilities; /* routerRtpCapabilities */
+	struct json_tokener *tokener;
+	uint8_t hash_key[ENV_KEY_BYTES];
+	uint64_t last_session, last_request, last_life;
+	uint64_t wake_us; /* asked of io.wake_at(), 0 = nothing */
+
+	struct table sessions;
+	TAILQ_HEAD(, session) session_list;
+	TAILQ_HEAD(, session) anonymous; /* longest silent first */
+	uint32_t authenticated;
+	struct seq_memory seq_memory;
+
+	struct table rooms;
+	TAILQ_HEAD(, room) room_list;
+	TAILQ_HEAD(, room) unused_rooms; /* oldest first */
+	struct table transports, producers, consumers; /* by id */
+	struct table transports_by_media;
+	uint32_t peer_count; /* members of rooms */
+	TAILQ_HEAD(, await) awaits;
+};
+
+/** Media mode: a data plane is wanted, whether it is there or not. */
+static inline bool core_media_mode(const struct core *c)
+{
+	return c->media != NULL;
+}
+
+static inline uint64_t core_now(const struct core *c)
+{
+	return c->io.now_us(c->io.ctx);
+}
+
+/** Have core_tick() called at this time or before. */
+void core_wake_at(struct core *c, uint64_t at_us);
+
+/** An id nobody has: a UUID in media mode, else prefix and 8 hex digits. */
+void core_new_id(struct core *c, const struct table *among, const char *prefix,
+	char out[37]);
+/** prefix and 8 hex digits, at most 15 octets. */
+void core_short_id(struct core *c, const char *prefix, char out[16]);

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/**
+ * Frames to clients: the envelope around a payload (protocol.md A2, A3). The only place that counts
+ * seq and makes msgIds. Payloads are taken (put), also on failure.
+ */
+#pragma once
+
+#include <json-c/json.h>
+
+#include "sfu-ctl/fault.h"
+#include "sfu-ctl/session.h"
+
+struct peer;
+struct room;
+
+/** A result frame to the requester: has the next seq. */
+void outbox_result(struct session *s, const char *type, struct json_object *payload);
+
+/**
+ * An ACK.
+ * @param msg_id   of the request; NULL: a fresh UUID. Not taken.
+ * @param message  NULL: the fault's own
+ * @param details  NULL: {}; not taken
+ */
+void outbox_ack(struct session *s, struct json_object *msg_id, enum fault f, const char *message,
+	struct json_object *details);
+
+/** An event to one member, without seq. */
+void outbox_event(struct peer *p, const char *type, struct json_object *payload);
+
+/** An event to all members but one (may be NULL). */
+void outbox_broadcast(struct room *room, const struct peer *except, const char *type,
+	struct json_object *payload);
+
+/**
+ * Relay the frame of a request (A8): msgId and ts are replaced in it, seq is removed unless asked
+ * for (C1). Recipient: only, or everybody in the room, the sender with SFU_RELAY_ECHO.
+ */
+void outbox_relay(struct request *r, struct peer *sender, struct peer *only);
+
+/** A fresh UUID v4. */
+void outbox_uuid(struct core *c, char out[UUID_BYTES]);

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "sfu-ctl/room.h"
+
+#include "sfu-ctl/consumer.h"
+#include "sfu-ctl/core_impl.h"
+#include "sfu-ctl/outbox.h"
+#include "sfu-ctl/payload.h"
+#include "sfu-ctl/producer.h"
+#include "sfu-ctl/session.h"
+#include "sfu-ctl/transport.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void room_free(struct room *room)
+{
+	table_fini(&room->by_device);
+	free(room->id);
+	free(room->call_id);
+	free(room->region);
+	free(room);
+}
+
+struct room *room_find(const struct core *c, const char *id)
+{
+	struct table_node *node = table_find(&c->rooms, id, strlen(id));
+
+	return node == NULL ? NULL : container_of(node, struct room, by_id);
+}
+
+static uint64_t expiry_us(const struct room *room)
+{
+	return room->created_us + room->core->config->empty_room_sec * UINT64_C(1000000);
+}
+
+struct room *room_create(struct core *c, const char *id, const char *call_id, const char *region)
+{
+	struct room *room = calloc(1, sizeof(*room));
+
+	if (room == NULL)
+		return NULL;
+	room->core = c;
+	room->id = strdup(id);
+	room->call_id = strdup(call_id);
+	room->region = strdup(region);
+	room->unused = true;
+	room->created_us = core_now(c);
+	table_init(&room->by_device, c->hash_key);
+	TAILQ_INIT(&room->peers);
+	TAILQ_INIT(&room->producers);
+	e2ee_room_init(&room->e2ee, c->config->e2ee_required);
+	if (room->id == NULL || room->call_id == NULL || room->region == NULL
+		|| table_add(&c->rooms, &room->by_id, room->id, strlen(room->id)) < 0) {
+		room_free(room);
+		return NULL;
+	}
+	TAILQ_INSERT_TAIL(&c->room_list, room, link);
+	TAILQ_INSERT_TAIL(&c->unused_rooms, room, unused_link);
+	if (c->config->empty_room_sec != 0)
+		core_wake_at(c, expiry_us(room));
+	return room;
+}
+
+void room_destroy(struct room *room)
+{
+	struct core *c = room->core;
+
+	assert(TAILQ_EMPTY(&room->peers));
+	if (room->media != 0)
+		media_room_delete(c->media, room->media);
+	if (room->unused)
+		TAILQ_REMOVE(&c->unused_rooms, room, unused_link);
+	table_remove(&c->rooms, &room->by_id);
+	TAILQ_REMOVE(&c->room_list, room, link);
+	room_free(room);
+}
+
+uint64_t room_expire(struct core *c, uint64_t now_us)
+{
+	struct room *room;
+
+	if (c->config->empty_room_sec == 0)
+		return 0;
+	while ((room = TAILQ_FIRST(&c->unused_rooms)) != NULL) {
+		if (expiry_us(room) > now_us)
+			return expiry_us(room);
+		room_destroy(room);
+	}
+	return 0;
+}
+
+struct peer *room_peer(const struct room *room, const char *device_id)
+{
+	struct table_node *node = table_find(&room->by_device, device_id, strlen(device_id));
+
+	return node == NULL ? NULL : container_of(node, struct peer, by_device);
+}
+
+void room_program(struct room *room)
+{
+	struct core *c = room->core;
+	uint32_t epoch =
+		room->e2ee.epoch > UINT32_MAX ? UINT32_MAX : (uint32_t)room->e2ee.epoch;
+
+	if (!c->media_on || (room->media != 0 && room->programmed_epoch == epoch))
+		return;
+	if (media_room_put(c->media, &room->media, room->e2ee.required, epoch) == 0)
+		room->programmed_epoch = epoch;
+}
+
+void peer_program(struct peer *p)
+{
+	struct core *c = p->room->core;
+
+	if (!c->media_on || p->room->media == 0
+		|| (p->media != 0 && p->programmed_open_us == p->e2ee.open_until_us))
+		return;
+	if (media_peer_put(c->media, &p->media, p->room->media, p->e2ee.open_until_us) == 0)
+		p->programmed_open_us = p->e2ee.open_until_us;
+}
+
+static void count_member_change(struct room *room)
+{
+	room->member_set_version++;
+	room->version++;
+}
+
+static void peer_free(struct peer *p)
+{
+	free(p->device_id);
+	free(p->user_id);
+	free(p);
+}
+
+/* What a join starts with, the first one or a later one. */
+static void peer_start(struct peer *p, struct session *s)
+{
+	struct room *room = p->room;
+
+	p->session = s;
+	p->life = ++room->core->last_life;
+	p->had_recv_transport = false;
+	p->consume_refused = false;
+	e2ee_member_init(&room->e2ee, &p->e2ee);
+	s->peer = p;
+	count_member_change(room);
+	room_program(room);
+	peer_program(p);
+}
+
+struct peer *peer_create(struct room *room, struct session *s)
+{
+	struct peer *p = calloc(1, sizeof(*p));
+
+	if (p == NULL)
+		return NULL;
+	p->room = room;
+	p->device_id = strdup(s->device_id);
+	p->user_id = strdup(s->user_id);
+	TAILQ_INIT(&p->transports);
+	TAILQ_INIT(&p->producers);
+	TAILQ_INIT(&p->consumers);
+	if (p->device_id == NULL || p->user_id == NULL
+		|| table_add(&room->by_device, &p->by_device, p->device_id, strlen(p->device_id))
+			   < 0) {
+		peer_free(p);
+		return NULL;
+	}
+	TAILQ_INSERT_TAIL(&room->peers, p, link);
+	room->core->peer_count++;
+	if (room->unused) {
+		room->unused = false;
+		TAILQ_REMOVE(&room->core->unused_rooms, room, unused_link);
+	}
+	peer_start(p, s);
+	return p;
+}
+
+int peer_rebind(struct peer *p, struct session *s)
+{
+	char *user_id = strdup(s->user_id);
+
+	if (user_id == NULL)
+		return -ENOMEM;
+	free(p->user_id);
+	p->user_id = user_id;
+	if (p->session->peer == p)
+		p->session->peer = NULL;
+	p->session = s;
+	peer_drop_media(p, "closed", false);
+	peer_start(p, s);
+	return 0;
+}
+
+void peer_drop_media(struct peer *p, const char *reason, bool tell_owner)
+{
+	struct transport *t;
+	struct producer *producer;
+	struct consumer *consumer;
+
+	while ((consumer = TAILQ_FIRST(&p->consumers)) != NULL)
+		consumer_close(consumer, tell_owner ? reason : NULL);
+	while ((producer = TAILQ_FIRST(&p->producers)) != NULL)
+		producer_close(producer, reason);
+	while ((t = TAILQ_FIRST(&p->transports)) != NULL)
+		transport_destroy(t);
+}
+
+void peer_leave(struct peer *p)
+{
+	struct room *room = p->room;
+	struct core *c = room->core;
+	struct json_object *payload;
+
+	// First out of the list: whoever leaves is told nothing of what its leaving does.
+	TAILQ_REMOVE(&room->peers, p, link);
+	table_remove(&room->by_device, &p->by_device);
+	if (p->session->peer == p)
+		p->session->peer = NULL;
+	c->peer_count--;
+	peer_drop_media(p, "peer_left", false);
+	if (p->media != 0)
+		media_peer_delete(c->media, p->media);
+	count_member_change(room);
+	payload = json_object_new_object();
+	put_string(payload, "roomId", room->id);
+	put_string(payload, "userId", p->user_id);
+	put_string(payload, "deviceId", p->device_id);
+	put_string(payload, "peerId", p->device_id);
+	outbox_broadcast(room, NULL, "PEER_LEFT", payload);
+	peer_free(p);
+	if (TAILQ_EMPTY(&room->peers))
+		room_destroy(room);
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/**
+ * One WebSocket connection: its identity, its frames in strict order (protocol.md A4, C3, C4), and
+ * the request that is being answered.
+ */
+#pragma once
+
+#include <json-c/json.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "sfu-ctl/fault.h"
+#include "sfu-ctl/proto/envelope.h"
+#include "sfu-ctl/table.h"
+
+struct core;
+struct message_type;
+struct peer;
+struct seq_entry;
+struct session;
+
+/** Octets of a UUID with its NUL. */
+#define UUID_BYTES 37
+
+/** The one request of a session that is being worked on. Owned by session.c. */
+struct request {
+	struct session *session;
+	uint64_t id; /* never used twice in a process */
+	const struct message_type *type;
+	struct json_object *frame; /* the whole frame */
+	struct json_object *msg_id; /* as sent; counted on its own, the relay overwrites the frame's */
+	const struct json_object *payload; /* in frame; NULL counts as {} */
+	struct peer *peer; /* of types that ask for membership; not valid over an await */
+	uint64_t ticket; /* of the window */
+	bool replay_producers; /* after the ACK (B6) */
+};
+
+/** A frame that waits for an earlier one. */
+struct queued_frame {
+	STAILQ_ENTRY(queued_frame) link;
+	size_t len;
+	char text[];
+};
+
+struct session {
+	struct core *core;
+	void *conn; /* of ws.c */
+	struct table_node by_id;
+	TAILQ_ENTRY(session) link; /* of all sessions */
+	TAILQ_ENTRY(session) anonymous_link; /* while not authenticated */
+	uint64_t id;
+	char *remote_address; /* for the log */
+
+	char *device_id;
+	char *user_id; /* NULL until AUTH_OK */
+	struct seq_entry *seq_entry; /* of device_id, while authenticated */
+	uint64_t seq; /* last one given out */
+	bool caps_insertable_streams;
+	bool caps_sframe;
+	struct peer *peer; /* the membership that belongs to this connection, or NULL */
+
+	struct env_window window;
+	STAILQ_HEAD(, queued_frame) queue;
+	uint32_t queued_frames;
+	size_t queued_bytes;
+	uint64_t last_frame_us;
+	struct request request; /* valid while busy */
+	bool busy;
+	bool closing; /* io.close() was asked for: nothing more is read */
+};
+
+/** Tell a member apart from a device that only has the name: the peer of this connection. */
+struct peer *session_member(const struct session *s);
+
+/** Give the connection a device id (HELLO, ROOM_JOIN). 0 or -ENOMEM. */
+int session_set_device(struct session *s, const char *device_id);
+
+/** AUTH_OK. 0 or -ENOMEM. */
+int session_set_user(struct session *s, const char *user_id);
+
+/** Ask ws.c to close; frames that come until then are not read. */
+void session_shut(struct session *s, uint16_t code, const char *reason);
+
+/** Frees it; its room is left. */
+void session_destroy(struct session *s, bool clean);
+
+/** NULL when there is none (any more). */
+struct session *session_find(const struct core *c, uint64_t id);
+
+/** Go on with the frames that wait. After every answer that came outside core_session_message(). */
+void session_continue(struct session *s);
+
+/**
+ * End the session's request: ACK, memory of the outcome, what follows the ACK.
+ * request_fail_with: message NULL = the fault's own; details NULL = {}, taken.
+ */
+void request_ok(struct request *r);
+void request_fail(struct request *r, enum fault f);
+void request_fail_with(
+	struct request *r, enum fault f, const char *message, struct json_object *details);
+/** VALIDATION_FAILED "Invalid <field>". */
+void request_fail_field(struct request *r, const char *field);
+/** E2EE_NOT_READY with the epoch that is expected. */
+void request_fail_not_ready(struct request *r, uint64_t epoch);
