@@ -107,7 +107,9 @@ struct worker {
 	uint32_t owned_cursor;  /* timer sweep */
 	uint64_t timer_us;      /* when the sweep last ran */
 	uint64_t timer_credit;  /* transport-microseconds the sweep is behind */
-	uint64_t key_frame_us;  /* when open key-frame requests are looked at again; 0 = none open */
+	uint64_t flows_us;      /* when tuples was last swept */
+	uint64_t key_frame_us;  /* not before then are key-frame requests looked at again */
+	uint8_t key_frame_open; /* a request waits for its time or its effect */
 	uint8_t next_owner[3];  /* by direction: whom the next transport is given to (no spread) */
 	uint32_t arp_tokens;
 	uint64_t arp_refill_us;

@@ -14,9 +14,11 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "sfu-dp/crypto/engine.h"
 #include "sfu-dp/path/path.h"
+#include "sfu-dp/proto/rtp_ext.h"
 #include "shared/command.h"
 
 #define DP_MAX_WORKERS 16u
@@ -29,20 +31,23 @@
 
 struct room {
 	uint64_t handle; /* 0 = free slot */
-	uint32_t version;
 	uint32_t epoch;
 	uint32_t peers; /* how many refer to it */
 	uint8_t required;
+	LIST_HEAD(, peer) members;
 };
 
 struct peer {
-	/* workers read relaxed on every packet; programme writes */
+	/* workers read relaxed on every packet; programme writes. UINT64_MAX while the room
+	 * requires nothing */
 	_Atomic uint64_t open_until_us;
 	/* programme only */
 	uint64_t handle;
 	uint64_t room;
-	uint32_t version;
+	uint64_t put_open_until_us; /* as programmed */
 	uint32_t transports;
+	LIST_ENTRY(peer) of_room;
+	LIST_HEAD(, transport) list;
 };
 
 /** Hop keys, made ready by programme, published once, used by the owner only. */
@@ -68,6 +73,7 @@ struct rx_stream {
 	uint8_t encoding;
 	uint8_t payload_type; /* last seen, for the clock rate */
 	uint8_t rtp_seen;
+	uint8_t rtx;          /* retransmissions of the encoding: accepted, not forwarded */
 	uint64_t producer; /* handle, 0 = not bound (RTCP source, or its producer is gone) */
 	struct srtp_rx_stream srtp;
 	struct srtcp_rx_stream srtcp;
@@ -85,7 +91,6 @@ struct rx_stream {
 	uint32_t sr_rtp;
 	uint64_t sr_us; /* when it came; 0 = none yet */
 	uint64_t last_us;
-	uint8_t source_change;
 };
 
 /** Immutable lists published by programme; freed after quiescence. */
@@ -102,7 +107,6 @@ struct consumer_list {
 struct transport {
 	/* identity: programme, before publication */
 	_Atomic uint64_t handle; /* 0 = free; cleared first when removed */
-	uint32_t version;
 	struct peer *peer;
 	uint8_t direction; /* 1 = send, 2 = recv, as the client sees it */
 	uint8_t ufrag_len;
@@ -111,10 +115,18 @@ struct transport {
 	uint8_t pwd[SFU_PWD_BYTES];
 	char label[41];
 
+	/* programme only */
+	uint32_t keys_version;
+	uint32_t *ssrcs; /* all that were ever sent under these keys, ascending; malloc */
+	uint32_t ssrc_count, ssrc_room;
+	LIST_ENTRY(transport) of_peer;
+	LIST_HEAD(, producer) producer_head;
+	LIST_HEAD(, consumer) consumer_head;
+
 	/* published by programme, read by the owner */
 	_Atomic(struct transport_keys *) keys;
 	_Atomic(struct producer_list *) producers; /* of this transport, or NULL */
-	_Atomic(struct consumer_list *) consumers; /* of this transport, or NULL */
+	_Atomic(struct consumer_list *) consumers; /* of this transport by SSRC, or NULL */
 
 	/* set once by the worker of the first authenticated check (compare and swap) */
 	_Atomic uint8_t owner; /* DP_NO_WORKER until then */
@@ -127,29 +139,34 @@ struct transport {
 	uint8_t nominated;
 	uint8_t closed; /* consent lost */
 	uint8_t validated;
+	uint8_t adopted; /* in its owner's list of owned transports */
+	uint8_t notices_due; /* bit per enum worker_notice_kind: to be told to housekeeping */
 	uint64_t last_check_us;
 	uint64_t timer_us; /* next reports and consent check */
 	uint32_t dtls_tokens; /* punt budget */
 	uint64_t dtls_refill_us;
 	struct srtcp_tx_stream srtcp_tx; /* one index space for all our RTCP on this transport */
-	uint32_t rtcp_ssrc; /* our sender SSRC in reports */
+	uint32_t rtcp_ssrc; /* our sender SSRC in reports; programme, before publication */
+	int64_t clock_delta_us; /* client's NTP clock less ours, least network delay; with clock_known */
+	uint8_t clock_known;
 	struct rx_stream streams[TRANSPORT_STREAMS];
 	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes;
 };
 
-/** Producer's clock for the consumers' sender reports: owner of the producer's transport writes
- * under a sequence lock, any worker reads. */
+/**
+ * Producer's clock for the consumers' sender reports: owner of the producer's transport writes
+ * under a sequence lock, any worker reads. All streams of a client are brought to our clock by the
+ * same difference (transport.clock_delta_us), so that they stay in step with each other.
+ */
 struct producer_clock {
 	_Atomic uint32_t sequence; /* odd while being written */
-	uint32_t rtp;
-	uint64_t ntp;
-	uint64_t at_us; /* when the sender report came; 0 = none */
+	_Atomic uint32_t rtp;
+	_Atomic uint64_t at_us; /* instant of rtp by our clock; 0 = no sender report yet */
 };
 
 struct producer {
 	/* identity: programme, before publication */
 	_Atomic uint64_t handle;
-	uint32_t version;
 	struct transport *transport;
 	struct peer *peer;
 	struct sfu_put_producer put; /* as programmed */
@@ -161,13 +178,19 @@ struct producer {
 	_Atomic uint32_t flags; /* SFU_PRODUCER_* */
 	_Atomic(struct consumer_list *) fanout[DP_MAX_WORKERS];
 	uint32_t consumers; /* how many refer to it; programme */
-	/* any worker stores 1; the owner takes it back to 0 */
+	LIST_ENTRY(producer) of_transport; /* programme */
+	LIST_HEAD(, consumer) consumer_head; /* programme */
+	/* anybody stores 1 through producer_want_key_frame(); the owner takes it back to 0 */
 	_Atomic uint8_t key_frame_wanted;
+	_Atomic uint8_t best_encoding; /* highest one that flows; owner writes, any worker reads */
 	struct producer_clock clock[SFU_MAX_ENCODINGS];
-	/* owner */
-	uint64_t key_frame_sent_us; /* last PLI or FIR toward the client */
-	uint8_t fir_sequence;
-	uint8_t gate_was_shut;
+	/* owner of its transport */
+	uint32_t bound_ssrc[SFU_MAX_ENCODINGS]; /* that feeds the encoding; 0 = none yet */
+	uint64_t encoding_us[SFU_MAX_ENCODINGS]; /* last packet of it */
+	uint64_t key_frame_sent_us; /* last PLI toward the client; 0 = never */
+	uint8_t key_frame_tries;    /* PLIs sent for the open request; 0 = none open */
+	uint8_t source_change;      /* see struct pkt */
+	uint8_t was_shut;           /* packets were dropped for gate or pause */
 	uint64_t packets, bytes;
 	uint64_t key_frame_requests;
 };
@@ -176,7 +199,6 @@ struct producer {
 struct consumer {
 	/* identity: programme, before publication */
 	_Atomic uint64_t handle;
-	uint32_t version;
 	struct transport *transport;
 	struct peer *peer;
 	struct producer *producer;
@@ -184,6 +206,9 @@ struct consumer {
 	struct sfu_put_consumer put;
 	uint8_t takes_payload_type[128]; /* by mapped payload type */
 	uint8_t ext_id[SFU_EXT_COUNT];   /* id toward this consumer, 0 = strip */
+	struct rtp_ext_map ext_map;      /* producer's ids to these, of what is copied */
+	LIST_ENTRY(consumer) of_transport; /* programme */
+	LIST_ENTRY(consumer) of_producer;  /* programme */
 	/* programme changes them while published */
 	_Atomic uint32_t flags;    /* SFU_CONSUMER_* */
 	_Atomic uint32_t encoding; /* wanted encoding, 255 = best */
@@ -191,17 +216,19 @@ struct consumer {
 	_Alignas(64) uint64_t offset;  /* out index = in index + offset (mod 2^64) */
 	uint64_t start_in_index;       /* older packets than this are not sent */
 	uint64_t highest_out_index;
+	uint32_t source_ssrc;          /* of the packets that the offsets were made for */
 	uint32_t timestamp_offset;
 	uint32_t last_timestamp;       /* as sent */
+	uint32_t clock_rate_hz;
 	uint64_t last_sent_us;
 	uint8_t started;
 	uint8_t resync;                /* next packet that passes starts anew after highest_out_index */
 	uint8_t current_encoding;
-	uint8_t source_change;         /* of the packets the offset was made for */
-	uint8_t last_payload_type;
+	uint8_t source_change;         /* of the packets that the offsets were made for */
+	uint8_t switch_asked;          /* key frame requested to change the encoding */
 	uint64_t packets, bytes, payload_bytes;
-	uint64_t sr_sent_us;           /* last sender report, and its middle NTP word */
-	uint32_t sr_ntp_mid;
+	uint64_t sr_sent_us;           /* last sender report; 0 = none */
+	uint32_t sr_ntp_mid;           /* middle word of its NTP time */
 	/* receiver's last report */
 	uint8_t report_fraction_lost;
 	int32_t report_lost;
@@ -214,8 +241,14 @@ struct objects_limits {
 	uint32_t rooms, peers, transports, producers, consumers;
 };
 
-/** All pools. Programme creates; workers read the arrays. */
+/** One per worker: a key-frame request waits at some producer of its transports. */
+struct key_frame_flag {
+	_Alignas(64) _Atomic uint32_t raised; /* anybody stores 1, that worker takes it back */
+};
+
+/** All pools. The arrays stay where they are; workers read them. */
 struct objects {
+	struct key_frame_flag key_frames[DP_MAX_WORKERS];
 	struct objects_limits limits;
 	struct room *rooms;
 	struct peer *peers;
@@ -224,7 +257,7 @@ struct objects {
 	struct consumer *consumers;
 };
 
-/** Allocate and zero all pools; 0 or -ENOMEM. Start-up only. */
+/** Allocate all pools, zeroed; 0 or -ENOMEM. Start-up only. Destroy once no thread uses them. */
 int objects_create(struct objects *o, const struct objects_limits *limits);
 void objects_destroy(struct objects *o);
 
@@ -232,3 +265,9 @@ void objects_destroy(struct objects *o);
 struct transport *transport_find(const struct objects *o, uint64_t handle);
 struct producer *producer_find(const struct objects *o, uint64_t handle);
 struct consumer *consumer_find(const struct objects *o, uint64_t handle);
+
+/**
+ * Ask the producer's client for a key frame; requests are merged by the owner of its transport. Any
+ * thread, at most once per packet. Nothing happens for audio.
+ */
+void producer_want_key_frame(struct objects *o, struct producer *p);

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/**
+ * fanout: which consumers get it?
+ *
+ * The rule between workers: the owner of the producer's transport opens a packet and from then on
+ * nobody writes it. Every other worker that has consumers of the producer gets one reference, in
+ * the order of arrival; it rewrites and seals for the consumers whose transports it owns, and alone
+ * touches their state. Leaves to: rewrite and srtp_seal, other workers, drop.
+ */
+#include "sfu-dp/path/path.h"
+#include "sfu-dp/path/rewrite.h"
+#include "sfu-dp/path/srtp_seal.h"
+#include "sfu-dp/path/transport.h"
+#include "sfu-dp/port.h"
+#include "sfu-dp/worker.h"
+
+/** An encoding without a packet for so long is taken for stopped. */
+#define ENCODING_IDLE_US 1000000u
+/** Packets this much later than a request are taken for its effect where we cannot tell. */
+#define KEY_FRAME_EFFECT_US 50000u
+
+/** References for one other worker. */
+struct outgoing {
+	struct rte_mbuf *m[PATH_BURST];
+	unsigned n;
+};
+
+static bool gate_open(const struct worker *w, struct peer *peer)
+{
+	return w->now_us < atomic_load_explicit(&peer->open_until_us, memory_order_relaxed);
+}
+
+/** The highest encoding that flows. */
+static void encodings_note(struct worker *w, struct producer *p, unsigned encoding)
+{
+	unsigned best = encoding;
+
+	p->encoding_us[encoding] = w->now_us;
+	for (unsigned e = encoding + 1; e < p->put.encoding_count; e++) {
+		if (p->encoding_us[e] && w->now_us - p->encoding_us[e] < ENCODING_IDLE_US)
+			best = e;
+	}
+	atomic_store_explicit(&p->best_encoding, (uint8_t)best, memory_order_relaxed);
+}
+
+/** Whether an open request for a key frame is answered by this packet. */
+static void key_frame_note(struct worker *w, struct producer *p, const struct pkt *pkt)
+{
+	if (!p->key_frame_tries)
+		return;
+	if (pkt->start == PKT_START_KEY_FRAME
+		|| (pkt->start == PKT_START_UNKNOWN
+			&& w->now_us - p->key_frame_sent_us >= KEY_FRAME_EFFECT_US))
+		p->key_frame_tries = 0;
+}
+
+/** The producer's end of every edge: DROP_COUNT when its packets may go out. */
+static unsigned producer_verdict(struct worker *w, struct producer *p, struct pkt *pkt)
+{
+	uint32_t flags = atomic_load_explicit(&p->flags, memory_order_relaxed);
+	bool paused = flags & SFU_PRODUCER_PAUSED;
+
+	if (paused || !gate_open(w, p->peer)) {
+		p->was_shut = 1;
+		return paused ? DROP_producer_paused : DROP_producer_gate;
+	}
+	if (p->was_shut) {
+		p->was_shut = 0;
+		p->source_change++;
+		producer_want_key_frame(w->objects, p);
+	}
+	pkt->source_change = p->source_change;
+	p->packets++;
+	p->bytes += pkt->rtp.payload_len;
+	encodings_note(w, p, pkt->encoding);
+	key_frame_note(w, p, pkt);
+	return DROP_COUNT;
+}
+
+static bool has_consumers(struct producer *p, unsigned worker)
+{
+	const struct consumer_list *l
+		= atomic_load_explicit(&p->fanout[worker], memory_order_acquire);
+
+	return l && l->count;
+}
+
+static void references_push(struct worker *w, unsigned v, struct outgoing *out)
+{
+	unsigned taken = 0;
+
+	if (w->to_worker[v])
+		taken = rte_ring_sp_enqueue_burst(w->to_worker[v], (void **)out->m, out->n, NULL);
+	w->count.fanout_out += taken;
+	for (unsigned i = taken; i < out->n; i++) {
+		w->count.egress_tried++;
+		w->count.edge[EDGE_handoff_full]++;
+		rte_pktmbuf_free(out->m[i]);
+	}
+}
+
+void fanout_burst(struct worker *w, struct rte_mbuf **m, unsigned n)
+{
+	struct outgoing out[DP_MAX_WORKERS];
+	struct rte_mbuf *local[PATH_BURST];
+	unsigned local_count = 0;
+
+	for (unsigned v = 0; v < w->workers; v++)
+		out[v].n = 0;
+	for (unsigned i = 0; i < n; i++) {
+		struct pkt *pkt = pkt_of(m[i]);
+		struct producer *p = producer_find(w->objects, pkt->producer);
+		unsigned verdict = p ? producer_verdict(w, p, pkt) : DROP_stale_handle;
+		uint16_t references = 0;
+
+		if (verdict != DROP_COUNT) {
+			path_drop(w, m[i], (enum drop_reason)verdict);
+			continue;
+		}
+		pkt->task = PKT_TASK_FANOUT;
+		for (unsigned v = 0; v < w->workers; v++) {
+			if (!has_consumers(p, v))
+				continue;
+			references++;
+			if (v == w->id)
+				local[local_count++] = m[i];
+			else
+				out[v].m[out[v].n++] = m[i];
+		}
+		if (!references) {
+			path_drop(w, m[i], DROP_no_consumer);
+			continue;
+		}
+		w->count.forwarded++;
+		// All before the first other worker can let go of its own.
+		rte_mbuf_refcnt_update(m[i], (int16_t)(references - 1));
+	}
+	for (unsigned v = 0; v < w->workers; v++) {
+		if (out[v].n)
+			references_push(w, v, &out[v]);
+	}
+	if (local_count)
+		fanout_local(w, local, local_count);
+}
+
+/**
+ * Whether the consumer takes packets of this encoding now. A change of encoding waits for a packet
+ * at which a receiver can start, and a key frame is asked for once.
+ */
+static bool encoding_passes(
+	struct worker *w, struct consumer *c, struct producer *p, const struct pkt *pkt)
+{
+	uint32_t wanted = atomic_load_explicit(&c->encoding, memory_order_relaxed);
+	uint32_t target = atomic_load_explicit(&p->best_encoding, memory_order_relaxed);
+
+	if (p->put.encoding_count == 1)
+		return true;
+	if (wanted < target)
+		target = wanted;
+	if (!c->started)
+		return pkt->encoding == target;
+	if (target == c->current_encoding) {
+		c->switch_asked = 0;
+		return pkt->encoding == target;
+	}
+	if (pkt->encoding == c->current_encoding)
+		return true;
+	if (pkt->encoding != target)
+		return false;
+	if (!c->switch_asked) {
+		c->switch_asked = 1;
+		producer_want_key_frame(w->objects, p);
+	}
+	if (pkt->start != PKT_START_KEY_FRAME && pkt->start != PKT_START_UNKNOWN)
+		return false;
+	c->switch_asked = 0;
+	return true;
+}
+
+/** Whether an edge passes this packet: EDGE_COUNT, and then the place is taken. */
+static enum edge_reason edge_verdict(struct worker *w, struct consumer *c, const struct pkt *pkt,
+	const struct transport_keys *keys, struct rewrite_place *place)
+{
+	struct producer *p = c->producer;
+	bool starts;
+	enum edge_reason reason;
+
+	if (!gate_open(w, c->peer) || !gate_open(w, p->peer)) {
+		c->resync = 1;
+		return EDGE_gate;
+	}
+	if (atomic_load_explicit(&c->flags, memory_order_relaxed) & SFU_CONSUMER_PAUSED) {
+		c->resync = 1;
+		return EDGE_paused;
+	}
+	if (!keys || !transport_active(c->transport)) {
+		c->resync = 1;
+		return EDGE_not_connected;
+	}
+	if (!c->takes_payload_type[pkt->mapped_payload_type])
+		return EDGE_payload_type;
+	if (!encoding_passes(w, c, p, pkt))
+		return EDGE_encoding;
+	starts = !c->started || c->resync;
+	reason = rewrite_place(c, pkt, p->clock_rate_hz[pkt->rtp.payload_type], w->now_us,
+		worker_random(w), place);
+	if (reason == EDGE_COUNT && starts && pkt->start != PKT_START_KEY_FRAME)
+		producer_want_key_frame(w->objects, p);
+	return reason;
+}
+
+static size_t ip_len(const struct transport *t, size_t udp_payload)
+{
+	static const uint8_t v4_mapped[12] = {[10] = 0xff, [11] = 0xff};
+	const struct transport_tuple *to = transport_active(t);
+	bool v4 = to && !memcmp(to->tuple.remote, v4_mapped, sizeof(v4_mapped));
+
+	return udp_payload + 8 + (v4 ? 20 : 40);
+}
+
+static void edge(struct worker *w, struct seal_burst *b, struct consumer *c, const uint8_t *packet,
+	const struct pkt *pkt)
+{
+	const struct transport_keys *keys
+		= atomic_load_explicit(&c->transport->keys, memory_order_acquire);
+	struct rewrite_place place;
+	enum edge_reason reason;
+	size_t hdr_len;
+
+	w->count.egress_tried++;
+	reason = edge_verdict(w, c, pkt, keys, &place);
+	if (reason == EDGE_COUNT) {
+		hdr_len = rewrite_header(c, packet, pkt, &place, w->now_us, seal_next(b));
+		if (hdr_len
+			&& ip_len(c->transport,
+				   hdr_len + pkt->rtp.payload_len + keys->profile->tag_len)
+				   <= w->port->mtu) {
+			seal_add(w, b, c, keys, packet, pkt, hdr_len, place.index);
+			return;
+		}
+		reason = EDGE_too_long;
+	}
+	w->count.edge[reason]++;
+	c->edge[reason]++;
+}
+
+void fanout_local(struct worker *w, struct rte_mbuf **m, unsigned n)
+{
+	struct seal_burst b;
+
+	b.n = 0;
+	for (unsigned i = 0; i < n; i++) {
+		const struct pkt *pkt = pkt_of(m[i]);
+		struct producer *p = producer_find(w->objects, pkt->producer);
+		const struct consumer_list *l;
+
+		l = p ? atomic_load_explicit(&p->fanout[w->id], memory_order_acquire) : NULL;
+		for (uint32_t k = 0; l && k < l->count; k++)
+			edge(w, &b, l->consumer[k], rte_pktmbuf_mtod(m[i], const uint8_t *), pkt);
+	}
+	seal_flush(w, &b);
+	rte_pktmbuf_free_bulk(m, n);
+}

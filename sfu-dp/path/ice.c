@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/**
+ * ice: is this check signed by a peer we know (RFC 8445, lite agent)? A check that is not leaves no
+ * trace but its drop reason. An authentic one teaches the address it came from, gives the transport
+ * its owner if it has none, and is answered to where it came from. Leaves to: tx, the owner, drop.
+ */
+// OpenSSL 3 deprecates SHA1_Init() and friends in favour of a call that fetches and allocates; on
+// the packet path neither is wanted.
+#define OPENSSL_API_COMPAT 0x10100000L
+
+#include <openssl/crypto.h>
+#include <openssl/sha.h>
+#include <string.h>
+
+#include "sfu-dp/path/path.h"
+#include "sfu-dp/path/transport.h"
+#include "sfu-dp/proto/stun.h"
+#include "sfu-dp/table/ufrag.h"
+#include "sfu-dp/worker.h"
+
+/** An address that was not checked for so long gives way to a new one when all places are taken. */
+#define TUPLE_STALE_US 5000000u
+#define SHA1_BLOCK 64u
+
+static void hmac_sha1(void *ctx, const uint8_t *key, size_t key_len, const struct stun_bytes *parts,
+	size_t part_count, uint8_t out[20])
+{
+	uint8_t pad[SHA1_BLOCK];
+	SHA_CTX sha;
+
+	(void)ctx;
+	// Passwords are at most SFU_PWD_BYTES = one block: never hashed first (RFC 2104, 2).
+	RTE_VERIFY(key_len <= SHA1_BLOCK);
+	memset(pad, 0x36, sizeof(pad));
+	for (size_t i = 0; i < key_len; i++)
+		pad[i] ^= key[i];
+	SHA1_Init(&sha);
+	SHA1_Update(&sha, pad, sizeof(pad));
+	for (size_t i = 0; i < part_count; i++)
+		SHA1_Update(&sha, parts[i].ptr, parts[i].len);
+	SHA1_Final(out, &sha);
+	for (size_t i = 0; i < sizeof(pad); i++)
+		pad[i] ^= 0x36 ^ 0x5c;
+	SHA1_Init(&sha);
+	SHA1_Update(&sha, pad, sizeof(pad));
+	SHA1_Update(&sha, out, 20);
+	SHA1_Final(out, &sha);
+	OPENSSL_cleanse(pad, sizeof(pad));
+	OPENSSL_cleanse(&sha, sizeof(sha));
+}
+
+static const struct stun_crypto crypto = {.hmac_sha1 = hmac_sha1};
+
+_Static_assert(SFU_PWD_BYTES <= SHA1_BLOCK, "hmac_sha1() hashes no long keys");
+
+/** The transport that a check is for, when the check is authentic; else NULL and the reason. */
+static struct transport *check(const struct worker *w, const uint8_t *buf, size_t len,
+	struct stun_view *view, enum drop_reason *why)
+{
+	struct transport *t;
+
+	*why = DROP_stun_malformed;
+	if (stun_parse(buf, len, view) != STUN_OK)
+		return NULL;
+	*why = DROP_stun_not_request;
+	if (view->class != STUN_REQUEST || view->method != STUN_METHOD_BINDING)
+		return NULL;
+	*why = DROP_stun_fingerprint;
+	if (!view->fingerprint_off)
+		return NULL;
+	*why = DROP_stun_ufrag;
+	if (!view->local_ufrag.off)
+		return NULL;
+	t = transport_find(w->objects,
+		ufrag_find(w->ufrags, buf + view->local_ufrag.off, view->local_ufrag.len));
+	if (!t)
+		return NULL;
+	switch (stun_verify(buf, view, t->pwd, t->pwd_len, &crypto)) {
+	case STUN_OK:
+		return t;
+	case STUN_BAD_FINGERPRINT:
+		*why = DROP_stun_fingerprint;
+		return NULL;
+	default:
+		*why = DROP_stun_integrity;
+		return NULL;
+	}
+}
+
+/** The transport's owner, chosen now if this is its first authentic check. */
+static uint8_t owner_claim(struct worker *w, struct transport *t)
+{
+	uint8_t owner = atomic_load_explicit(&t->owner, memory_order_acquire);
+	uint8_t wanted = w->id;
+
+	if (owner != DP_NO_WORKER)
+		return owner;
+	// One worker reads every flow of a port that cannot spread them: it deals the transports
+	// out in turn, by direction, since what is received and what is sent weigh differently.
+	if (!w->spread)
+		wanted = (uint8_t)(w->next_owner[t->direction]++ % w->workers);
+	if (atomic_compare_exchange_strong_explicit(
+		    &t->owner, &owner, wanted, memory_order_acq_rel, memory_order_acquire))
+		return wanted;
+	return owner;
+}
+
+/** The transport's first check with its owner: from now on its timers run. */
+static void adopt(struct worker *w, struct transport *t)
+{
+	if (t->adopted)
+		return;
+	if (w->owned_count == w->objects->limits.transports) {
+		// Only handles of removed transports can be in excess.
+		uint32_t kept = 0;
+
+		for (uint32_t i = 0; i < w->owned_count; i++) {
+			if (transport_find(w->objects, w->owned[i]))
+				w->owned[kept++] = w->owned[i];
+		}
+		w->owned_count = kept;
+	}
+	RTE_VERIFY(w->owned_count < w->objects->limits.transports);
+	w->owned[w->owned_count++] = atomic_load_explicit(&t->handle, memory_order_relaxed);
+	t->adopted = 1;
+	// Requests from before had nobody to go to.
+	atomic_store_explicit(&w->objects->key_frames[w->id].raised, 1, memory_order_relaxed);
+	transport_notice(w, t, NOTICE_CLAIMED);
+}
+
+/** A place for a new tuple: a free one, or the one unchecked for longest. NULL when all are in use. */
+static struct transport_tuple *place_for(struct worker *w, struct transport *t)
+{
+	struct transport_tuple *oldest = NULL;
+
+	for (unsigned i = 0; i < TRANSPORT_TUPLES; i++) {
+		struct transport_tuple *entry = &t->tuples[i];
+
+		if (!entry->last_check_us) {
+			t->tuple_count++;
+			return entry;
+		}
+		if (i != t->active && (!oldest || entry->last_check_us < oldest->last_check_us))
+			oldest = entry;
+	}
+	if (w->now_us - oldest->last_check_us < TUPLE_STALE_US)
+		return NULL;
+	tuple_table_remove(w->tuples, &oldest->tuple);
+	return oldest;
+}
+
+/** Learn or refresh the address of an authentic check; NULL when there is no place for it. */
+static struct transport_tuple *tuple_learn(
+	struct worker *w, struct transport *t, const struct pkt *pkt)
+{
+	struct transport_tuple *entry = transport_tuple_find(t, &pkt->tuple);
+
+	if (!entry) {
+		entry = place_for(w, t);
+		if (!entry)
+			return NULL;
+		entry->tuple = pkt->tuple;
+		entry->id = t->next_tuple_id++;
+	}
+	entry->l2 = pkt->l2;
+	entry->last_check_us = w->now_us;
+	return entry;
+}
+
+static void nominate(struct worker *w, struct transport *t, const struct transport_tuple *entry)
+{
+	uint32_t place = (uint32_t)(entry - t->tuples);
+
+	if (t->nominated && t->active == place)
+		return;
+	t->nominated = 1;
+	t->active = place;
+	transport_notice(w, t, NOTICE_NOMINATED);
+}
+
+static struct stun_addr mapped_address(const struct tuple *tuple)
+{
+	static const uint8_t v4_mapped[12] = {[10] = 0xff, [11] = 0xff};
+	struct stun_addr a = {.port = rte_be_to_cpu_16(tuple->remote_port_be16)};
+
+	if (!memcmp(tuple->remote, v4_mapped, sizeof(v4_mapped))) {
+		a.version = 4;
+		memcpy(a.ip, tuple->remote + 12, 4);
+	} else {
+		a.version = 6;
+		memcpy(a.ip, tuple->remote, 16);
+	}
+	return a;
+}
+
+/** Turn the request into its answer, in the same mbuf, back to where it came from. */
+static void answer(struct worker *w, struct transport *t, struct rte_mbuf *m, unsigned error)
+{
+	uint8_t *buf = rte_pktmbuf_mtod(m, uint8_t *);
+	struct tuple tuple = pkt_of(m)->tuple;
+	struct l2_path l2 = pkt_of(m)->l2;
+	struct stun_addr mapped = mapped_address(&tuple);
+	uint8_t txid[STUN_TXID_LEN], out[STUN_RESPONSE_MAX];
+	size_t len;
+
+	memcpy(txid, buf + STUN_TXID_OFF, sizeof(txid));
+	if (error)
+		len = stun_encode_error(out, sizeof(out), txid, error, t->pwd, t->pwd_len, &crypto);
+	else
+		len = stun_encode_success(
+			out, sizeof(out), txid, &mapped, t->pwd, t->pwd_len, &crypto);
+	RTE_VERIFY(len);
+	rte_pktmbuf_reset(m);
+	buf = (uint8_t *)rte_pktmbuf_append(m, (uint16_t)len);
+	RTE_VERIFY(buf);
+	memcpy(buf, out, len);
+	tx_encapsulate(w, m, &tuple, &l2);
+	w->count.answered++;
+	tx_frame(w, m);
+}
+
+/** The part that only the owner does. */
+static void checked(
+	struct worker *w, struct transport *t, struct rte_mbuf *m, const struct stun_view *view)
+{
+	struct transport_tuple *entry;
+
+	if (t->closed) {
+		path_drop(w, m, DROP_transport_closed);
+		return;
+	}
+	adopt(w, t);
+	// RFC 8445, 7.3.1.1: we are controlled, always. Nothing is learnt from such a check.
+	if (view->role == STUN_ROLE_CONTROLLED) {
+		answer(w, t, m, STUN_ERROR_ROLE_CONFLICT);
+		return;
+	}
+	if (view->unknown_required) {
+		answer(w, t, m, STUN_ERROR_UNKNOWN_ATTRIBUTE);
+		return;
+	}
+	entry = tuple_learn(w, t, pkt_of(m));
+	if (!entry) {
+		path_drop(w, m, DROP_stun_tuples);
+		return;
+	}
+	t->last_check_us = w->now_us;
+	if (!t->validated) {
+		t->validated = 1;
+		t->active = (uint32_t)(entry - t->tuples);
+		transport_notice(w, t, NOTICE_VALIDATED);
+	}
+	if (view->use_candidate || view->has_nomination)
+		nominate(w, t, entry);
+	answer(w, t, m, 0);
+}
+
+void ice_packet(struct worker *w, struct rte_mbuf *m)
+{
+	const uint8_t *buf = rte_pktmbuf_mtod(m, const uint8_t *);
+	struct pkt *pkt = pkt_of(m);
+	struct stun_view view;
+	enum drop_reason why;
+	struct transport *t = check(w, buf, rte_pktmbuf_data_len(m), &view, &why);
+	uint8_t owner;
+
+	if (!t) {
+		path_drop(w, m, why);
+		return;
+	}
+	pkt->transport = atomic_load_explicit(&t->handle, memory_order_relaxed);
+	owner = owner_claim(w, t);
+	if (!tuple_table_add(w->tuples, &pkt->tuple, pkt->transport, w->now_us)) {
+		path_drop(w, m, DROP_stun_tuples);
+		return;
+	}
+	if (owner == w->id)
+		checked(w, t, m, &view);
+	else
+		classify_hand_over(w, owner, m);
+}
+
+void ice_handed(struct worker *w, struct rte_mbuf *m)
+{
+	struct transport *t = transport_find(w->objects, pkt_of(m)->transport);
+	struct stun_view view;
+
+	// The other worker read the same octets and found them authentic.
+	if (!t
+		|| stun_parse(rte_pktmbuf_mtod(m, const uint8_t *), rte_pktmbuf_data_len(m), &view)
+			   != STUN_OK) {
+		path_drop(w, m, DROP_stale_handle);
+		return;
+	}
+	checked(w, t, m, &view);
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "sfu-dp/path/rewrite.h"
+
+#include "sfu-dp/proto/rtp_ext.h"
+#include "sfu-dp/proto/srtp.h"
+
+/** A new source may begin a little behind its first packet that came: no timestamp goes back. */
+static uint32_t timestamp_continue(
+	const struct consumer *c, uint32_t clock_rate_hz, uint64_t now_us)
+{
+	uint64_t elapsed = (now_us - c->last_sent_us) * clock_rate_hz / 1000000u;
+
+	return c->last_timestamp + (uint32_t)(elapsed ? elapsed : 1);
+}
+
+static void start(struct consumer *c, const struct pkt *pkt, uint32_t clock_rate_hz,
+	uint64_t now_us, uint64_t random)
+{
+	// RFC 3711, 3.3.1: below 2^15, so that a lost first packet does not spoil the receiver's
+	// guess of the rollover.
+	uint64_t next = c->started ? c->highest_out_index + 1 : random & 0x7fff;
+
+	c->offset = next - pkt->index;
+	c->start_in_index = pkt->index;
+	// The same source has kept its time through the pause; another one has its own.
+	if (!c->started)
+		c->timestamp_offset = (uint32_t)(random >> 32);
+	else if (c->source_ssrc != pkt->rtp.ssrc)
+		c->timestamp_offset
+			= timestamp_continue(c, clock_rate_hz, now_us) - pkt->rtp.timestamp;
+	c->source_ssrc = pkt->rtp.ssrc;
+	c->source_change = pkt->source_change;
+	c->current_encoding = pkt->encoding;
+	c->started = 1;
+	c->resync = 0;
+}
+
+enum edge_reason rewrite_place(struct consumer *c, const struct pkt *pkt, uint32_t clock_rate_hz,
+	uint64_t now_us, uint64_t random, struct rewrite_place *out)
+{
+	bool fresh = !c->started || c->resync || c->source_ssrc != pkt->rtp.ssrc
+		     || c->source_change != pkt->source_change;
+	uint64_t first = c->started ? c->highest_out_index : 0;
+	uint64_t index;
+
+	if (fresh && first >= SRTP_INDEX_MAX)
+		return EDGE_index_exhausted;
+	if (fresh)
+		start(c, pkt, clock_rate_hz, now_us, random);
+	else if (pkt->index < c->start_in_index)
+		return EDGE_before_start;
+	index = pkt->index + c->offset;
+	if (index > SRTP_INDEX_MAX)
+		return EDGE_index_exhausted;
+	out->index = index;
+	out->timestamp = pkt->rtp.timestamp + c->timestamp_offset;
+	if (fresh || index > c->highest_out_index) {
+		c->highest_out_index = index;
+		c->last_timestamp = out->timestamp;
+		c->last_sent_us = now_us;
+	}
+	c->clock_rate_hz = clock_rate_hz;
+	return EDGE_COUNT;
+}
+
+size_t rewrite_header(const struct consumer *c, const uint8_t *packet, const struct pkt *pkt,
+	const struct rewrite_place *place, uint64_t now_us, uint8_t hdr[REWRITE_HEADER_MAX])
+{
+	uint8_t sent_at[3];
+	struct rtp_ext_value values[2] = {
+		{.data = c->put.mid, .id = c->ext_id[SFU_EXT_MID], .len = c->put.mid_len},
+		{.data = sent_at, .id = c->ext_id[SFU_EXT_ABS_SEND_TIME], .len = sizeof(sent_at)},
+	};
+	struct rtp_header h = {
+		.timestamp = place->timestamp,
+		.ssrc = c->put.ssrc,
+		.csrc = packet + RTP_HEADER_LEN,
+		.seq = (uint16_t)place->index,
+		.payload_type = pkt->mapped_payload_type,
+		.csrc_count = pkt->rtp.csrc_count,
+		.marker = pkt->rtp.marker,
+	};
+	size_t fixed = RTP_HEADER_LEN + 4u * pkt->rtp.csrc_count;
+	int block;
+
+	if (!c->put.mid_len)
+		values[0].id = 0;
+	rtp_ext_put_be24(sent_at, rtp_ext_abs_send_time(now_us));
+	block = rtp_ext_build(hdr + fixed, REWRITE_HEADER_MAX - fixed, pkt->rtp.ext_profile,
+		packet + pkt->rtp.ext_off, pkt->rtp.ext_len, &c->ext_map, values, 2);
+	if (block < 0)
+		return 0;
+	h.extension = block > 0;
+	if (!rtp_encode(hdr, fixed, &h))
+		return 0;
+	return fixed + (size_t)block;
+}

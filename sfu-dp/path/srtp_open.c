@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/**
+ * srtp_open: authentic, fresh, and of which producer? Opens in place. Before the tag is checked
+ * nothing is changed; an SSRC that nothing announces is not worth a check. Leaves to: rtcp, fanout,
+ * drop.
+ */
+#include <string.h>
+
+#include "sfu-dp/path/path.h"
+#include "sfu-dp/path/transport.h"
+#include "sfu-dp/proto/demux.h"
+#include "sfu-dp/proto/rtp.h"
+#include "sfu-dp/proto/rtp_ext.h"
+#include "sfu-dp/worker.h"
+
+/** Which producer and encoding an SSRC feeds. */
+struct binding {
+	struct producer *producer;
+	uint8_t encoding;
+	uint8_t rtx;
+};
+
+/** What a packet's extensions say about where it belongs; data NULL = absent. */
+struct names {
+	struct rtp_ext_elem mid, rid, repaired_rid;
+};
+
+static void names_read(const struct producer *p, const uint8_t *buf, const struct rtp_view *view,
+	struct names *out)
+{
+	struct rtp_ext_iter it;
+	struct rtp_ext_elem e;
+
+	memset(out, 0, sizeof(*out));
+	if (!view->extension
+		|| !rtp_ext_iter_init(&it, view->ext_profile, buf + view->ext_off, view->ext_len))
+		return;
+	while (rtp_ext_next(&it, &e)) {
+		switch (p->ext_of_id[e.id]) {
+		case SFU_EXT_MID:
+			out->mid = e;
+			break;
+		case SFU_EXT_RID:
+			out->rid = e;
+			break;
+		case SFU_EXT_REPAIRED_RID:
+			out->repaired_rid = e;
+			break;
+		default:
+			break;
+		}
+	}
+}
+
+static bool text_is(const struct rtp_ext_elem *e, const uint8_t *text, unsigned len)
+{
+	return e->data && len && e->len == len && !memcmp(e->data, text, len);
+}
+
+/** By the SSRCs that were signalled. */
+static bool bind_by_ssrc(const struct producer_list *l, uint32_t ssrc, struct binding *out)
+{
+	for (uint32_t i = 0; i < l->count; i++) {
+		const struct sfu_put_producer *put = &l->producer[i]->put;
+
+		for (uint8_t e = 0; e < put->encoding_count; e++) {
+			if (put->encoding[e].ssrc != ssrc && put->encoding[e].rtx_ssrc != ssrc)
+				continue;
+			out->producer = l->producer[i];
+			out->encoding = e;
+			out->rtx = put->encoding[e].ssrc != ssrc;
+			return true;
+		}
+	}
+	return false;
+}
+
+/** The encoding that a packet of this producer feeds by its RID; false if none can be learnt. */
+static bool encoding_by_rid(
+	const struct sfu_put_producer *put, const struct names *names, struct binding *out)
+{
+	for (uint8_t e = 0; e < put->encoding_count; e++) {
+		const struct sfu_producer_encoding *encoding = &put->encoding[e];
+
+		if (encoding->ssrc)
+			continue;
+		// One encoding without a name needs none: the MID says it all.
+		out->rtx = text_is(&names->repaired_rid, encoding->rid, encoding->rid_len);
+		if (out->rtx || text_is(&names->rid, encoding->rid, encoding->rid_len)
+			|| (put->encoding_count == 1 && !encoding->rid_len)) {
+			out->encoding = e;
+			return true;
+		}
+	}
+	return false;
+}
+
+/** By MID, or by RID where no MID is sent and only one producer has that RID (RFC 8843, 9.2). */
+static bool bind_by_name(const struct producer_list *l, const uint8_t *buf,
+	const struct rtp_view *view, struct binding *out)
+{
+	unsigned found = 0;
+
+	for (uint32_t i = 0; i < l->count; i++) {
+		struct producer *p = l->producer[i];
+		struct binding b = {.producer = p};
+		struct names names;
+
+		names_read(p, buf, view, &names);
+		if (names.mid.data ? !text_is(&names.mid, p->put.mid, p->put.mid_len)
+				   : !names.rid.data)
+			continue;
+		// Retransmissions without a name of their own must not pass for a new source.
+		if (p->mapped_payload_type[view->payload_type] == 0xff
+			|| (p->codec[view->payload_type] == SFU_CODEC_RTX
+				&& !names.repaired_rid.data))
+			continue;
+		if (!encoding_by_rid(&p->put, &names, &b))
+			continue;
+		*out = b;
+		found++;
+	}
+	return found == 1;
+}
+
+/** Whose packet this claims to be. Nothing is changed: the tag is still to be checked. */
+static bool binding_find(struct worker *w, struct transport *t, const struct rx_stream *stream,
+	const uint8_t *buf, const struct rtp_view *view, struct binding *out)
+{
+	const struct producer_list *l;
+
+	if (stream && stream->producer) {
+		out->producer = producer_find(w->objects, stream->producer);
+		out->encoding = stream->encoding;
+		out->rtx = stream->rtx;
+		if (out->producer)
+			// A source that another one took the place of does not come back.
+			return out->rtx || out->producer->bound_ssrc[out->encoding] == view->ssrc;
+	}
+	l = atomic_load_explicit(&t->producers, memory_order_acquire);
+	return l && (bind_by_ssrc(l, view->ssrc, out) || bind_by_name(l, buf, view, out));
+}
+
+/** The packet was authentic: its SSRC belongs to the encoding from now on. */
+static void binding_commit(struct rx_stream *stream, const struct binding *b)
+{
+	uint64_t handle = atomic_load_explicit(&b->producer->handle, memory_order_relaxed);
+	uint32_t *bound = &b->producer->bound_ssrc[b->encoding];
+
+	if (stream->producer != handle || !handle) {
+		stream->producer = handle;
+		stream->encoding = b->encoding;
+		stream->rtx = b->rtx;
+	}
+	if (b->rtx || *bound == stream->ssrc)
+		return;
+	if (*bound) {
+		b->producer->source_change++;
+		// The old source's sender reports say nothing about the new one.
+		atomic_store_explicit(
+			&b->producer->clock[b->encoding].at_us, 0, memory_order_relaxed);
+	}
+	*bound = stream->ssrc;
+}
+
+/** RFC 3550, A.3 and A.8. */
+static void stream_count(struct rx_stream *s, const struct pkt *pkt, uint32_t clock_rate_hz)
+{
+	uint32_t transit = (uint32_t)(pkt->rx_us * clock_rate_hz / 1000000u) - pkt->rtp.timestamp;
+	int32_t d = (int32_t)(transit - s->transit);
+
+	if (!s->rtp_seen) {
+		s->rtp_seen = 1;
+		s->base_index = pkt->index;
+	} else if (s->clock_rate_hz == clock_rate_hz) {
+		uint32_t distance = d < 0 ? 0u - (uint32_t)d : (uint32_t)d;
+
+		s->jitter_q4 += distance - ((s->jitter_q4 + 8) >> 4);
+	}
+	// What overtook the first packet counts as expected too.
+	if (pkt->index < s->base_index)
+		s->base_index = pkt->index;
+	s->clock_rate_hz = clock_rate_hz;
+	s->transit = transit;
+	s->received++;
+	s->last_us = pkt->rx_us;
+	s->payload_type = pkt->rtp.payload_type;
+}
+
+/** Of the payload only what the packetiser wrote after encryption (webrtc.md 7). */
+static enum pkt_start start_of(
+	const struct producer *p, const uint8_t *payload, size_t len, uint8_t codec)
+{
+	struct vp8_desc vp8;
+	struct vp9_desc vp9;
+
+	if (p->put.kind == SFU_AUDIO)
+		return PKT_START_KEY_FRAME;
+	switch (codec) {
+	case SFU_CODEC_VP9:
+		if (vp9_desc_parse(payload, len, &vp9) != RTP_OK || !vp9.start_of_frame)
+			return PKT_START_NOT;
+		return vp9.key_frame_start ? PKT_START_KEY_FRAME : PKT_START_FRAME;
+	case SFU_CODEC_VP8:
+		if (vp8_desc_parse(payload, len, &vp8) != RTP_OK || !vp8.start_of_frame)
+			return PKT_START_NOT;
+		if (p->put.flags & SFU_PRODUCER_E2EE)
+			return PKT_START_UNKNOWN;
+		return vp8_key_frame_start(payload, len, &vp8) ? PKT_START_KEY_FRAME
+							       : PKT_START_FRAME;
+	default:
+		return PKT_START_UNKNOWN;
+	}
+}
+
+/** Verdict on an authentic packet: DROP_COUNT when it goes on to fanout. */
+static unsigned opened(struct rte_mbuf *m, struct rx_stream *stream, const struct binding *b)
+{
+	const uint8_t *buf = rte_pktmbuf_mtod(m, const uint8_t *);
+	struct pkt *pkt = pkt_of(m);
+	struct producer *p = b->producer;
+	uint8_t pt = pkt->rtp.payload_type;
+
+	if (rtp_strip_padding(buf, rte_pktmbuf_data_len(m), &pkt->rtp) != RTP_OK)
+		return DROP_rtp_malformed;
+	if (p->clock_rate_hz[pt])
+		stream_count(stream, pkt, p->clock_rate_hz[pt]);
+	stream->bytes += rte_pktmbuf_data_len(m);
+	if (pkt->rtp.padding && !pkt->rtp.payload_len)
+		return DROP_rtp_padding_only;
+	if (p->mapped_payload_type[pt] == 0xff || b->rtx || p->codec[pt] == SFU_CODEC_RTX)
+		return DROP_rtp_payload_type;
+	pkt->producer = stream->producer;
+	pkt->encoding = b->encoding;
+	pkt->mapped_payload_type = p->mapped_payload_type[pt];
+	pkt->start = (uint8_t)start_of(
+		p, buf + pkt->rtp.payload_off, pkt->rtp.payload_len, p->codec[pt]);
+	return DROP_COUNT;
+}
+
+static unsigned rtp_open(struct worker *w, struct transport *t, const struct transport_keys *keys,
+	struct rte_mbuf *m)
+{
+	static const struct srtp_rx_stream nothing_seen;
+	uint8_t *buf = rte_pktmbuf_mtod(m, uint8_t *);
+	size_t len = rte_pktmbuf_data_len(m);
+	struct pkt *pkt = pkt_of(m);
+	struct rx_stream *stream;
+	struct binding b;
+	int plain;
+
+	if (rtp_parse(buf, len, &pkt->rtp) != RTP_OK)
+		return DROP_rtp_malformed;
+	stream = transport_stream_find(t, pkt->rtp.ssrc);
+	if (!binding_find(w, t, stream, buf, &pkt->rtp, &b))
+		return DROP_srtp_ssrc;
+	if (!stream && t->streams[TRANSPORT_STREAMS - 1].used)
+		return DROP_srtp_ssrc_limit;
+	switch (srtp_rx_check(stream ? &stream->srtp : &nothing_seen, pkt->rtp.seq, &pkt->index)) {
+	case SRTP_OK:
+		break;
+	case SRTP_REPLAY:
+		return DROP_srtp_replay;
+	default:
+		return DROP_srtp_old;
+	}
+	plain = keys->engine->rtp_open(
+		keys->rx, buf, len, pkt->rtp.payload_off, pkt->rtp.ssrc, pkt->index);
+	if (plain < 0)
+		return plain == SRTP_SHORT || plain == SRTP_UNSUPPORTED ? DROP_rtp_malformed
+									: DROP_srtp_auth;
+	rte_pktmbuf_trim(m, (uint16_t)(len - (size_t)plain));
+	if (!stream)
+		stream = transport_stream_add(t, pkt->rtp.ssrc);
+	srtp_rx_commit(&stream->srtp, pkt->index);
+	binding_commit(stream, &b);
+	return opened(m, stream, &b);
+}
+
+static unsigned rtcp_open(
+	struct transport *t, const struct transport_keys *keys, struct rte_mbuf *m)
+{
+	static const struct srtcp_rx_stream nothing_seen;
+	uint8_t *buf = rte_pktmbuf_mtod(m, uint8_t *);
+	size_t len = rte_pktmbuf_data_len(m);
+	struct rx_stream *stream;
+	struct srtcp_view view;
+	int plain;
+
+	switch (srtcp_parse(keys->profile, buf, len, &view)) {
+	case SRTP_OK:
+		break;
+	case SRTP_CLEAR:
+		return DROP_srtcp_auth;
+	default:
+		return DROP_rtp_malformed;
+	}
+	stream = transport_stream_find(t, view.ssrc);
+	if (!stream && t->streams[TRANSPORT_STREAMS - 1].used)
+		return DROP_srtp_ssrc_limit;
+	if (srtcp_rx_check(stream ? &stream->srtcp : &nothing_seen, view.index) != SRTP_OK)
+		return DROP_srtcp_replay;
+	plain = keys->engine->rtcp_open(keys->rx, buf, &view);
+	if (plain < 0)
+		return DROP_srtcp_auth;
+	rte_pktmbuf_trim(m, (uint16_t)(len - (size_t)plain));
+	if (!stream)
+		stream = transport_stream_add(t, view.ssrc);
+	srtcp_rx_commit(&stream->srtcp, view.index);
+	return DROP_COUNT;
+}
+
+void srtp_open_burst(struct worker *w, struct rte_mbuf **m, unsigned n)
+{
+	struct rte_mbuf *media[PATH_BURST];
+	unsigned media_count = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct transport *t = transport_find(w->objects, pkt_of(m[i])->transport);
+		const uint8_t *buf = rte_pktmbuf_mtod(m[i], const uint8_t *);
+		size_t len = rte_pktmbuf_data_len(m[i]);
+		struct transport_keys *keys;
+		unsigned verdict;
+
+		if (!t) {
+			path_drop(w, m[i], DROP_stale_handle);
+			continue;
+		}
+		t->rx_packets++;
+		t->rx_bytes += len;
+		if (t->closed) {
+			path_drop(w, m[i], DROP_transport_closed);
+			continue;
+		}
+		keys = atomic_load_explicit(&t->keys, memory_order_acquire);
+		if (!keys) {
+			path_drop(w, m[i], DROP_srtp_no_keys);
+			continue;
+		}
+		if (demux_kind(buf, len) == DEMUX_RTP) {
+			verdict = rtp_open(w, t, keys, m[i]);
+			if (verdict == DROP_COUNT) {
+				media[media_count++] = m[i];
+				continue;
+			}
+		} else {
+			verdict = rtcp_open(t, keys, m[i]);
+			if (verdict == DROP_COUNT) {
+				rtcp_packet(w, m[i]);
+				continue;
+			}
+		}
+		path_drop(w, m[i], (enum drop_reason)verdict);
+	}
+	if (media_count)
+		fanout_burst(w, media, media_count);
+}

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "sfu-dp/path/transport.h"
+
+#include <string.h>
+
+#define RTCP_MAX 1200u
+
+struct transport_tuple *transport_tuple_find(struct transport *t, const struct tuple *tuple)
+{
+	for (unsigned i = 0; i < TRANSPORT_TUPLES; i++) {
+		struct transport_tuple *entry = &t->tuples[i];
+
+		if (entry->last_check_us && !memcmp(&entry->tuple, tuple, sizeof(*tuple)))
+			return entry;
+	}
+	return NULL;
+}
+
+const struct transport_tuple *transport_active(const struct transport *t)
+{
+	return t->closed || !t->validated ? NULL : &t->tuples[t->active];
+}
+
+static bool notice_push(struct worker *w, struct transport *t, enum worker_notice_kind kind)
+{
+	struct worker_notice n = {
+		.kind = kind,
+		.transport = atomic_load_explicit(&t->handle, memory_order_relaxed),
+	};
+
+	return worker_notify(w, &n);
+}
+
+void transport_notice(struct worker *w, struct transport *t, enum worker_notice_kind kind)
+{
+	t->notices_due |= (uint8_t)(1u << kind);
+	transport_notices_retry(w, t);
+}
+
+void transport_notices_retry(struct worker *w, struct transport *t)
+{
+	// In the order in which they can have come about.
+	for (unsigned kind = NOTICE_CLAIMED; kind <= NOTICE_CONSENT_LOST; kind++) {
+		if (!(t->notices_due & 1u << kind))
+			continue;
+		if (!notice_push(w, t, kind))
+			return;
+		t->notices_due &= (uint8_t) ~(1u << kind);
+	}
+}
+
+struct rx_stream *transport_stream_find(struct transport *t, uint32_t ssrc)
+{
+	for (unsigned i = 0; i < TRANSPORT_STREAMS; i++) {
+		if (!t->streams[i].used)
+			return NULL;
+		if (t->streams[i].ssrc == ssrc)
+			return &t->streams[i];
+	}
+	return NULL;
+}
+
+struct rx_stream *transport_stream_add(struct transport *t, uint32_t ssrc)
+{
+	// Never removed, so that the used ones come first: their replay windows live as long as
+	// the keys.
+	for (unsigned i = 0; i < TRANSPORT_STREAMS; i++) {
+		if (t->streams[i].used)
+			continue;
+		t->streams[i].ssrc = ssrc;
+		t->streams[i].used = 1;
+		return &t->streams[i];
+	}
+	return NULL;
+}
+
+struct consumer *transport_consumer_find(struct transport *t, uint32_t ssrc)
+{
+	const struct consumer_list *l = atomic_load_explicit(&t->consumers, memory_order_acquire);
+	uint32_t low = 0, high = l ? l->count : 0;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (l->consumer[middle]->put.ssrc < ssrc)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return l && low < l->count && l->consumer[low]->put.ssrc == ssrc ? l->consumer[low] : NULL;
+}
+
+void transport_rtcp_send(struct worker *w, struct transport *t, const uint8_t *rtcp, size_t len)
+{
+	struct transport_keys *keys = atomic_load_explicit(&t->keys, memory_order_acquire);
+	const struct transport_tuple *to = transport_active(t);
+	struct rte_mbuf *m;
+	uint32_t index;
+	int sealed;
+
+	if (!keys || !to || len > RTCP_MAX || srtcp_tx_index(&t->srtcp_tx, &index) != SRTP_OK)
+		return;
+	m = rte_pktmbuf_alloc(w->pool);
+	if (!m)
+		return;
+	sealed = keys->engine->rtcp_seal(keys->tx, rtcp, len, index, rte_pktmbuf_mtod(m, uint8_t *),
+		rte_pktmbuf_tailroom(m));
+	if (sealed < 0) {
+		rte_pktmbuf_free(m);
+		return;
+	}
+	rte_pktmbuf_append(m, (uint16_t)sealed);
+	tx_encapsulate(w, m, &to->tuple, &to->l2);
+	w->count.rtcp_sent++;
+	t->tx_packets++;
+	t->tx_bytes += (uint64_t)sealed;
+	tx_frame(w, m);
+}

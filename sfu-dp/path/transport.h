@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/**
+ * What several stages do with a transport that this worker owns. The owner's thread only.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sfu-dp/path/path.h"
+#include "sfu-dp/table/objects.h"
+#include "sfu-dp/worker.h"
+
+/** The validated tuple that equals this one, or NULL. */
+struct transport_tuple *transport_tuple_find(struct transport *t, const struct tuple *tuple);
+
+/** Where to send to: the nominated tuple, or the first validated; NULL when closed or none. */
+const struct transport_tuple *transport_active(const struct transport *t);
+
+/** Note that housekeeping has to be told, and tell it as far as the ring has room. */
+void transport_notice(struct worker *w, struct transport *t, enum worker_notice_kind kind);
+
+/** Tell housekeeping what it has not been told yet. */
+void transport_notices_retry(struct worker *w, struct transport *t);
+
+/** The stream of an SSRC, or NULL. */
+struct rx_stream *transport_stream_find(struct transport *t, uint32_t ssrc);
+
+/** A new stream, or NULL when the transport has TRANSPORT_STREAMS. After authentication only. */
+struct rx_stream *transport_stream_add(struct transport *t, uint32_t ssrc);
+
+/** The consumer of this transport that has this SSRC, or NULL. */
+struct consumer *transport_consumer_find(struct transport *t, uint32_t ssrc);
+
+/**
+ * Seal a plain RTCP compound and send it on the active tuple; nothing happens when the transport
+ * cannot send. len <= 1200.
+ */
+void transport_rtcp_send(struct worker *w, struct transport *t, const uint8_t *rtcp, size_t len);
+
+/** classify.c: a received packet for the worker that owns its transport. Takes m. */
+void classify_hand_over(struct worker *w, unsigned owner, struct rte_mbuf *m);
