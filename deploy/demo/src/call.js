@@ -11,6 +11,7 @@ import { Signal } from './signal.js';
 /** Codecs whose packets can be made from sealed frames; others need frames they can parse. */
 const SEALABLE = ['video/vp9', 'video/vp8'];
 const MEDIA_PAUSE_MS = 1000;
+const GATHER_MS = 300;
 const DISCONNECTED_MS = 8000;
 const MEDIA_LOST = 'The media connection was lost.';
 const STOPPED = 'the call is over';
@@ -27,6 +28,17 @@ export function missingFeature()
 	if (!window.RTCRtpScriptTransform && !RTCRtpSender.prototype.createEncodedStreams)
 		return 'This browser cannot encrypt calls end to end.';
 	return null;
+}
+
+/** Ask our encoder for a key frame; where the browser cannot, the receivers' requests do it. */
+function sendKeyFrame(sender)
+{
+	if (sender?.track?.kind !== 'video')
+		return;
+	const parameters = sender.getParameters();
+
+	sender.setParameters(parameters,
+		{ encodingOptions: parameters.encodings.map(() => ({ keyFrame: true })) }).catch(() => {});
 }
 
 export class Call {
@@ -47,6 +59,8 @@ export class Call {
 	#producers = new Map(); // source ('mic', 'camera', 'screen') -> producer
 	#sources = {}; // producerId -> source, told to the others in our key packages
 	#counts = {}; // transform id -> outcome counts, from the worker
+	#asking = 0; // CONSUMEs on their way
+	#answered = []; // those that wait for the rest
 	#nextTransform = 0;
 	#asks = new Map();
 	#nextAsk = 0;
@@ -384,9 +398,7 @@ export class Call {
 		const stillThere = () => this.peers.get(peer.device)?.streams.get(producerId) === stream;
 
 		try {
-			const { consumerId, rtpParameters } = await this.#request('CONSUME', { producerId,
-				transportId: this.#recvTransport.id,
-				rtpCapabilities: this.#device.recvRtpCapabilities });
+			const { consumerId, rtpParameters } = await this.#askToConsume(producerId);
 			const options = { role: 'recv', id: consumerId, device: peer.device,
 				codec: rtpParameters.codecs?.[0]?.mimeType };
 			const consumer = await this.#recvTransport.consume({ id: consumerId, producerId, kind,
@@ -407,6 +419,21 @@ export class Call {
 				peer.streams.delete(producerId);
 			if (this.state !== 'closed' && error.code !== 'PRODUCER_NOT_FOUND')
 				this.#onChange('trouble', error);
+		}
+	}
+
+	/** Answers are given out when the last one is there: one negotiation for all is far quicker. */
+	async #askToConsume(producerId)
+	{
+		this.#asking++;
+		try {
+			return await this.#request('CONSUME', { producerId, transportId: this.#recvTransport.id,
+				rtpCapabilities: this.#device.recvRtpCapabilities });
+		} finally {
+			if (--this.#asking === 0)
+				this.#answered.splice(0).forEach((resolve) => resolve());
+			else
+				await Promise.race([new Promise((resolve) => this.#answered.push(resolve)), pause(GATHER_MS)]);
 		}
 	}
 
@@ -443,6 +470,9 @@ export class Call {
 			this.#asks.delete(data.ask);
 		} else if (data.op === 'key-frame-wanted') {
 			this.#request('CONSUMER_REQUEST_KEY_FRAME', { consumerId: data.id }).catch(() => {});
+		} else if (data.op === 'send-key-frames') {
+			for (const producer of this.#producers.values())
+				sendKeyFrame(producer.rtpSender);
 		} else if (data.op === 'failed') {
 			this.#onChange('trouble', new Error(`frame worker: ${data.what}: ${data.message}`));
 		}

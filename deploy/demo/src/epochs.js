@@ -10,8 +10,10 @@
 //   all KEY_ACKs     the new key seals from here on
 // Each wait has a deadline, so a silent member delays the others and stops nobody.
 
-/** Joins that come in a row share one rekey. */
+/** The first change after a while is answered at once; those that come in a row share one rekey. */
+const AT_ONCE_MS = 20;
 const DEBOUNCE_MS = 300;
+const CALM_MS = 1000;
 /** The next in the order of joining takes over when the leader does nothing. */
 const TAKEOVER_MS = 2000;
 const READY_DEADLINE_MS = 1500;
@@ -39,6 +41,8 @@ export class Epochs {
 	#secret = null;
 	#senderTag = crypto.getRandomValues(new Uint16Array(1))[0];
 	#auto;
+	#committedAt = -CALM_MS;
+	#hasNewcomer = false;
 	#rekeyTimer = null;
 	#readyTimer = null;
 	#switchTimer = null;
@@ -132,6 +136,7 @@ export class Epochs {
 			return;
 		this.onPeerGone(device); // a device that joins again has new keys
 		this.#order.push(device);
+		this.#hasNewcomer = true;
 		this.#discover(device);
 		this.#scheduleRekey();
 	}
@@ -234,7 +239,10 @@ export class Epochs {
 	#useForSending(epoch)
 	{
 		this.sendingEpoch = epoch;
-		this.#worker({ op: 'send-key', epoch, senderTag: this.#senderTag, secret: this.#secret.slice() });
+		// Who has just come needs a key frame, and this is the first moment it can open one.
+		this.#worker({ op: 'send-key', epoch, senderTag: this.#senderTag, secret: this.#secret.slice(),
+			wantsKeyFrame: this.#hasNewcomer });
+		this.#hasNewcomer = false;
 		this.#onChange('sending', epoch);
 	}
 
@@ -248,6 +256,7 @@ export class Epochs {
 		clearTimeout(this.#switchTimer);
 		this.#rekeyTimer = this.#readyTimer = this.#switchTimer = null;
 		this.epoch = epoch;
+		this.#committedAt = performance.now();
 		this.#isReady = false;
 		// A KEY_PACKAGE of this epoch may have overtaken the commit: what we hold stays.
 		this.#entitled = new Set(this.#others());
@@ -331,10 +340,11 @@ export class Epochs {
 		if (!this.#auto || this.#closed)
 			return;
 		const rank = this.#order.indexOf(this.#self);
+		const isCalm = performance.now() - this.#committedAt >= CALM_MS;
 
 		clearTimeout(this.#rekeyTimer);
 		this.#rekeyTimer = setTimeout(() => this.rekey('membership'),
-			DEBOUNCE_MS + Math.max(rank, 0) * TAKEOVER_MS);
+			(isCalm ? AT_ONCE_MS : DEBOUNCE_MS) + Math.max(rank, 0) * TAKEOVER_MS);
 	}
 
 	/** Begin the next epoch. Whoever else does the same at this moment commits the same number. */

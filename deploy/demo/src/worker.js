@@ -5,7 +5,7 @@
 import { FrameKeys, OUTCOMES } from './frame_keys.js';
 
 let keys = null;
-const streams = new Map(); // id -> { counts, role }
+const streams = new Map(); // id -> counts
 
 /** Mime type of the frame; the page names it when the browser does not. */
 function codecOf(frame, options)
@@ -15,18 +15,18 @@ function codecOf(frame, options)
 
 function sealer(options)
 {
-	const state = { role: 'send', counts: { sealed: 0, withheld: 0 } };
+	const counts = { sealed: 0, withheld: 0 };
 
-	streams.set(options.id, state);
+	streams.set(options.id, counts);
 	return async (frame, controller) => {
 		const sealed = await keys?.seal(new Uint8Array(frame.data), codecOf(frame, options));
 
 		if (!sealed) {
-			state.counts.withheld++;
+			counts.withheld++;
 			return;
 		}
 		frame.data = sealed.buffer;
-		state.counts.sealed++;
+		counts.sealed++;
 		controller.enqueue(frame);
 	};
 }
@@ -37,7 +37,7 @@ function opener(options, requestKeyFrame)
 	const replay = FrameKeys.stream();
 	let broken = true;
 
-	streams.set(options.id, { role: 'recv', counts });
+	streams.set(options.id, counts);
 	return async (frame, controller) => {
 		const { outcome, frame: opened } = await (keys?.open(options.device, replay,
 			new Uint8Array(frame.data), codecOf(frame, options)) ?? { outcome: 'noKey' });
@@ -83,13 +83,17 @@ self.onrtctransform = ({ transformer }) => {
 let turn = Promise.resolve();
 const handlers = {
 	'init': ({ format }) => { keys = new FrameKeys(format); },
-	'send-key': ({ epoch, senderTag, secret }) => keys.setSendKey(epoch, senderTag, secret),
+	'send-key': async ({ epoch, senderTag, secret, wantsKeyFrame }) => {
+		await keys.setSendKey(epoch, senderTag, secret);
+		if (wantsKeyFrame)
+			postMessage({ op: 'send-key-frames' });
+	},
 	'receive-key': ({ device, epoch, senderTag, secret }) =>
 		keys.addReceiveKey(device, epoch, senderTag, secret),
 	'forget': ({ device, beforeEpoch }) => keys.forget(device, beforeEpoch),
 	'streams': ({ readable, writable, options }) => attach(readable, writable, options, null),
 	'counts': ({ ask }) => postMessage({ op: 'counts', ask,
-		counts: Object.fromEntries([...streams].map(([id, stream]) => [id, stream.counts])) }),
+		counts: Object.fromEntries(streams) }),
 };
 
 self.onmessage = ({ data }) => {
