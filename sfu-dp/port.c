@@ -37,6 +37,12 @@ bool port_vdev_arguments(const char *device, unsigned workers, char *out, size_t
 	return true;
 }
 
+/** One machine's address: neither "any" nor a group, nor the reserved block above them. */
+static bool is_host(struct in_addr v4)
+{
+	return v4.s_addr != INADDR_ANY && ntohl(v4.s_addr) < 0xe0000000;
+}
+
 int port_addresses_parse(const char *text, uint8_t out[PORT_ADDRESSES][16])
 {
 	char word[64];
@@ -50,7 +56,7 @@ int port_addresses_parse(const char *text, uint8_t out[PORT_ADDRESSES][16])
 			return -EINVAL;
 		memcpy(word, text, len);
 		word[len] = 0;
-		if (inet_pton(AF_INET, word, &v4) != 1)
+		if (inet_pton(AF_INET, word, &v4) != 1 || !is_host(v4))
 			return -EINVAL;
 		memset(out[count], 0, 10);
 		memset(out[count] + 10, 0xff, 2);
@@ -170,4 +176,5 @@ void port_close(struct port *p)
 {
 	rte_eth_dev_stop(p->id);
 	rte_eth_dev_close(p->id);
+	p->name[0] = 0;
 }

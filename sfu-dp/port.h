@@ -37,7 +37,8 @@ bool port_is_vdev(const char *device);
 
 /**
  * Parse "a.b.c.d[,a.b.c.d]…" into mapped addresses.
- * @return how many, or -EINVAL (also for more than PORT_ADDRESSES or none)
+ * @return how many, or -EINVAL (also for more than PORT_ADDRESSES or none, and for what cannot be
+ *         one machine's address)
  */
 int port_addresses_parse(const char *text, uint8_t out[PORT_ADDRESSES][16]);
 
@@ -49,5 +50,5 @@ int port_addresses_parse(const char *text, uint8_t out[PORT_ADDRESSES][16]);
 int port_open(struct port *p, const char *device, unsigned workers, struct rte_mempool *pool,
 	char *why, size_t why_cap);
 
-/** Stop and close; workers no longer poll. */
+/** Stop and close; workers no longer poll. The name is empty afterwards: nothing is open. */
 void port_close(struct port *p);

@@ -55,7 +55,9 @@ static unsigned arp_answer(struct worker *w, struct rte_mbuf *m, size_t l2_len)
 	if (arp->arp_hardware != RTE_BE16(RTE_ARP_HRD_ETHER)
 		|| arp->arp_protocol != RTE_BE16(RTE_ETHER_TYPE_IPV4) || arp->arp_hlen != 6
 		|| arp->arp_plen != 4 || arp->arp_opcode != RTE_BE16(RTE_ARP_OP_REQUEST)
-		|| !address_is_ours(w->port, &arp->arp_data.arp_tip))
+		|| !address_is_ours(w->port, &arp->arp_data.arp_tip)
+		// The answer goes there: a group would have us answer to everyone.
+		|| !rte_is_unicast_ether_addr(&arp->arp_data.arp_sha))
 		return DROP_arp_malformed;
 	if (!answer_allowed(w))
 		return DROP_arp_rate;
