@@ -12,6 +12,7 @@ import { Signal } from './signal.js';
 const SEALABLE = ['video/vp9', 'video/vp8'];
 const MEDIA_PAUSE_MS = 1000;
 const GATHER_MS = 300;
+const CONSUME_FIRST_MS = 2000;
 const DISCONNECTED_MS = 8000;
 const MEDIA_LOST = 'The media connection was lost.';
 const STOPPED = 'the call is over';
@@ -84,7 +85,7 @@ export class Call {
 		return this.#options.room;
 	}
 
-	/** Join; the promise is fulfilled when both transports stand ready. */
+	/** Join; the promise is fulfilled when those who are there are being received. */
 	async join()
 	{
 		const { url, room, linkSecret, deviceId, token, format } = this.#options;
@@ -185,9 +186,11 @@ export class Call {
 				.then(({ producerId }) => done({ id: producerId }), failed);
 		});
 		this.#recvTransport = this.#openTransport('createRecvTransport', recv);
-		for (const peer of this.peers.values())
-			for (const stream of peer.streams.values())
-				this.#consume(peer, stream);
+		// First see, then be seen: both at once only make each other late.
+		const waiting = [...this.peers.values()].flatMap((peer) => [...peer.streams.values()]
+			.map((stream) => this.#consume(peer, stream)));
+
+		await Promise.race([Promise.all(waiting), pause(CONSUME_FIRST_MS)]);
 	}
 
 	#openTransport(method, { transportId, iceParameters, iceCandidates, dtlsParameters })
