@@ -151,7 +151,8 @@ run_dir_make() {
 
 # sfu-dp in the background; further arguments are --set KEY=VALUE or --config FILE.
 dp_start() {
-	RUNTIME_DIRECTORY="$run_dir/eal" in_ns "$build/sfu-dp/sfu-dp" \
+	# Not through in_ns: $! must be the program, and no shell around it.
+	${ns:+ip netns exec "$ns"} env RUNTIME_DIRECTORY="$run_dir/eal" "$build/sfu-dp/sfu-dp" \
 		--config "$root/dpdk-config/${dp_profile:-netns}.conf" \
 		--set "SFU_DP_DEVICE=$dp_device" --set "SFU_DP_ADDRESS=$dp_ip" \
 		--set "SFU_LINK=$run_dir/link/dp.sock" --set "SFU_LINK_GROUP=${ctl_group:-}" \
@@ -181,8 +182,7 @@ ctl_start() {
 		drop=(setpriv --reuid="$ctl_user" --regid="$ctl_group" --clear-groups --no-new-privs)
 		chown "$ctl_user:$ctl_group" "$run_dir/state"
 	fi
-	env -u CALLS_DEV_INSECURE_AUTH \
-		${ns:+ip netns exec "$ns"} "${drop[@]}" "$program" \
+	${ns:+ip netns exec "$ns"} "${drop[@]}" "$program" \
 		--set "SFU_PORT=$http_port" --set "SFU_ENABLE_DP=1" --set "SFU_LINK=$run_dir/link/dp.sock" \
 		--set "SFU_STATE_DIR=$run_dir/state" --set "CALLS_DEV_INSECURE_AUTH=1" \
 		"$@" >"$run_dir/sfu-ctl.out" 2>>"$run_dir/sfu-ctl.log" &

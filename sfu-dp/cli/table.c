@@ -100,6 +100,15 @@ static bool is_number(struct json_object *rows, const char *key)
 	return false;
 }
 
+/** A cell; the last column gets no blanks behind it. */
+static void cell_print(FILE *out, const char *text, int width, bool right, bool first, bool last)
+{
+	int pad = width - (int)strlen(text);
+
+	fprintf(out, "%s%*s%s%*s", first ? "" : "  ", right ? pad : 0, "", text,
+		right || last ? 0 : pad, "");
+}
+
 static void rows_print(FILE *out, const struct noun *n, struct json_object *rows)
 {
 	int width[COLUMNS] = {0};
@@ -120,15 +129,14 @@ static void rows_print(FILE *out, const struct noun *n, struct json_object *rows
 		}
 	}
 	for (size_t c = 0; c < columns; c++)
-		fprintf(out, "%s%*s", c ? "  " : "", right[c] ? width[c] : -width[c],
-			n->columns[c].title);
+		cell_print(out, n->columns[c].title, width[c], right[c], c == 0, c + 1 == columns);
 	fputc('\n', out);
 	for (size_t i = 0; i < count; i++) {
 		struct json_object *row = json_object_array_get_idx(rows, i);
 
 		for (size_t c = 0; c < columns; c++)
-			fprintf(out, "%s%*s", c ? "  " : "", right[c] ? width[c] : -width[c],
-				cell(row, n->columns[c].key));
+			cell_print(out, cell(row, n->columns[c].key), width[c], right[c], c == 0,
+				c + 1 == columns);
 		fputc('\n', out);
 	}
 }

@@ -27,7 +27,7 @@ if setpriv --reuid=nobody --regid=nogroup --clear-groups true 2>/dev/null; then
 fi
 
 start() {
-	run_dir_make
+	[ -n "$run_dir" ] || run_dir_make
 	net_up
 	dp_start "$@"
 	ctl_start "${ctl_settings[@]}"

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Sourced by the browser tests with $workers set: a system of its own with the page, and Chromium in
+# the same namespace. What is checked stands in run.mjs; screenshots stay in tests/out/.
+. "$(dirname "${BASH_SOURCE[0]}")/../e2e/_init.sh"
+
+run_dir_make
+cp -r "$root/deploy/demo/dist" "$run_dir/web"
+chmod -R a+rX "$run_dir/web"
+ctl_settings=(--set "SFU_WEB_ROOT=$run_dir/web")
+start --set "SFU_DP_WORKERS=$workers"
+
+call() {
+	SFU_URL="http://127.0.0.1:$http_port/" node "$root/tests/browser/run.mjs"
+}
+
+# Each worker sends at least a fifth, and packets were handed over: two workers work, not one.
+both_work() {
+	dp_holds workers "all(w['egress_packets'] * 5 >= sum(v['egress_packets'] for v in d) for w in d) and sum(w['handoff_out'] + w['fanout_out'] for w in d) > 0"
+}
+
+check "the call as people see it" call
+if [ "$workers" -gt 1 ]; then
+	dp_cli show workers
+	check "each worker sent at least 20 % and hand-offs were counted" both_work
+fi
+check "books balance" books_balance
+finish
