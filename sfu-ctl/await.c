@@ -76,10 +76,9 @@ bool await_allows(struct await *a, struct request *r, enum media_result result)
 		return false;
 	}
 	if (result != MEDIA_OK) {
-		request_fail(r,
-			result == MEDIA_UNAVAILABLE ? FAULT_NODE_UNAVAILABLE
-			: result == MEDIA_FULL      ? FAULT_NODE_FULL
-						    : FAULT_ENGINE_REFUSED);
+		request_fail(r, result == MEDIA_UNAVAILABLE ? FAULT_NODE_UNAVAILABLE
+				: result == MEDIA_FULL      ? FAULT_NODE_FULL
+							    : FAULT_ENGINE_REFUSED);
 		return false;
 	}
 	r->peer = p;

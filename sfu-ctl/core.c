@@ -90,8 +90,7 @@ static struct json_object *capabilities(const struct config *config, bool media_
 	return caps;
 }
 
-struct core *core_create(
-	const struct config *config, const struct core_io *io, struct media *media)
+struct core *core_create(const struct config *config, const struct core_io *io, struct media *media)
 {
 	struct core *c = calloc(1, sizeof(*c));
 

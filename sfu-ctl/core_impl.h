@@ -59,7 +59,6 @@ static inline uint64_t core_now(const struct core *c)
 void core_wake_at(struct core *c, uint64_t at_us);
 
 /** An id nobody has: a UUID in media mode, else prefix and 8 hex digits. */
-void core_new_id(struct core *c, const struct table *among, const char *prefix,
-	char out[37]);
+void core_new_id(struct core *c, const struct table *among, const char *prefix, char out[37]);
 /** prefix and 8 hex digits, at most 15 octets. */
 void core_short_id(struct core *c, const char *prefix, char out[16]);

@@ -5,8 +5,7 @@ static const struct {
 	const char *code;
 	const char *message;
 	bool retryable;
-} faults[FAULT_COUNT] = {
-	[FAULT_NONE] = {"", "", false},
+} faults[FAULT_COUNT] = {[FAULT_NONE] = {"", "", false},
 #define X(name, code_, retryable_, message_) [FAULT_##name] = {code_, message_, retryable_},
 	FAULT_LIST(X)
 #undef X

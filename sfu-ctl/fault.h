@@ -50,7 +50,8 @@
 	X(TOO_MANY_OBJECTS, "RATE_LIMITED", true, "Too many media objects")                        \
 	X(KEY_FRAME_RATE, "RATE_LIMITED", true, "Too many key frame requests")                     \
 	X(KEY_PACKAGE_INVALID, "KEY_PACKAGE_INVALID", false, "ciphertext is too long")             \
-	X(KEY_TARGET_NOT_FOUND, "KEY_PACKAGE_TARGET_NOT_FOUND", false, "Target is not in the room") \
+	X(KEY_TARGET_NOT_FOUND, "KEY_PACKAGE_TARGET_NOT_FOUND", false,                             \
+		"Target is not in the room")                                                       \
 	X(KEY_TARGET_OFFLINE, "KEY_PACKAGE_TARGET_OFFLINE", true, "Target is offline")             \
 	X(KEY_ACK_INVALID, "KEY_ACK_INVALID", false, "fromDeviceId is not the sender's device")
 

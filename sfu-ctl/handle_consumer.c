@@ -44,8 +44,9 @@ static void on_consumed(struct await *a, struct request *r, enum media_result re
 		return;
 	// It went with its producer or its transport: the data plane's answer says nothing then.
 	if (consumer == NULL && a->core->media_on) {
-		gone = producer_find(a->core, a->parent_id) == NULL ? FAULT_UNKNOWN_PRODUCER
-								    : FAULT_ENGINE_NO_RECV_TRANSPORT;
+		gone = producer_find(a->core, a->parent_id) == NULL
+			       ? FAULT_UNKNOWN_PRODUCER
+			       : FAULT_ENGINE_NO_RECV_TRANSPORT;
 		result = MEDIA_OK;
 	}
 	if (!await_allows(a, r, result)) {

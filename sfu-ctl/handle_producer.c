@@ -38,8 +38,8 @@ static void on_produced(struct await *a, struct request *r, enum media_result re
 			producer_close(producer, "closed");
 	} else if (producer == NULL) {
 		// Its transport ended meanwhile, or the data plane with it.
-		request_fail(r, a->core->media_on ? FAULT_UNKNOWN_TRANSPORT
-						  : FAULT_NODE_UNAVAILABLE);
+		request_fail(
+			r, a->core->media_on ? FAULT_UNKNOWN_TRANSPORT : FAULT_NODE_UNAVAILABLE);
 	} else {
 		answer_produced(r, producer);
 	}
@@ -48,8 +48,8 @@ static void on_produced(struct await *a, struct request *r, enum media_result re
 static_assert(sizeof(((struct ortc_producer *)0)->cname) == SFU_CNAME_BYTES + 1, "cname");
 
 /* What ortc compiled, as the data plane wants it. */
-static void fill_put(struct sfu_put_producer *put, const struct ortc_producer *o,
-	const struct transport *t)
+static void fill_put(
+	struct sfu_put_producer *put, const struct ortc_producer *o, const struct transport *t)
 {
 	memset(put, 0, sizeof(*put));
 	put->transport = t->media;
@@ -107,7 +107,8 @@ static enum ortc_status negotiate(struct request *r, const struct transport *t, 
 	c->io.random(c->io.ctx, &mapped_ssrc, sizeof(mapped_ssrc));
 	// Room for all encodings below the top, and never 0.
 	args.mapped_ssrc = mapped_ssrc % (UINT32_MAX - SFU_MAX_ENCODINGS) + 1;
-	return ortc_produce(field_object(r->payload, "rtpParameters"), &args, out, consumable, error);
+	return ortc_produce(
+		field_object(r->payload, "rtpParameters"), &args, out, consumable, error);
 }
 
 static void produce_in_media(struct request *r, struct transport *t, bool audio)

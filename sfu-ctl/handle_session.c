@@ -23,6 +23,7 @@ void handle_hello(struct request *r)
 			request_fail(r, FAULT_NO_MEMORY);
 			return;
 		}
+		session_continue_seq(s);
 		break;
 	case FIELD_ABSENT:
 		break;

@@ -129,8 +129,8 @@ static bool copy_text(char *out, size_t size, const struct json_object *o, const
 }
 
 /* How many there are, 0 when the list is empty or one is malformed. */
-static size_t read_fingerprints(const struct json_object *dtls,
-	struct media_fingerprint out[LIMIT_FINGERPRINTS])
+static size_t read_fingerprints(
+	const struct json_object *dtls, struct media_fingerprint out[LIMIT_FINGERPRINTS])
 {
 	struct json_object *list = field_array(dtls, "fingerprints");
 	size_t count = list == NULL ? 0 : json_object_array_length(list);

@@ -81,7 +81,8 @@ static struct json_object *error_body(
 
 	put_string(error, "code", fault_code(f));
 	put_string(error, "message", message == NULL ? fault_message(f) : message);
-	put(error, "details", details == NULL ? json_object_new_object() : json_object_get(details));
+	put(error, "details",
+		details == NULL ? json_object_new_object() : json_object_get(details));
 	put_bool(error, "retryable", fault_retryable(f));
 	return error;
 }
@@ -115,8 +116,7 @@ void outbox_event(struct peer *p, const char *type, struct json_object *payload)
 	send_frame(p->session, frame);
 }
 
-static void send_to_room(
-	struct room *room, const struct peer *except, struct json_object *frame)
+static void send_to_room(struct room *room, const struct peer *except, struct json_object *frame)
 {
 	size_t len = 0;
 	const char *text = serialise(frame, &len);
@@ -128,8 +128,8 @@ static void send_to_room(
 	}
 }
 
-void outbox_broadcast(struct room *room, const struct peer *except, const char *type,
-	struct json_object *payload)
+void outbox_broadcast(
+	struct room *room, const struct peer *except, const char *type, struct json_object *payload)
 {
 	struct json_object *frame = envelope(room->core, type);
 

@@ -17,8 +17,7 @@ enum field_status {
 };
 
 /** An id (protocol.md C28): a string of 1..128 octets without control characters. */
-enum field_status field_id(
-	const struct json_object *payload, const char *name, const char **out);
+enum field_status field_id(const struct json_object *payload, const char *name, const char **out);
 
 /** NULL when there is no such member, also when payload is no object. */
 struct json_object *field_get(const struct json_object *payload, const char *name);

@@ -101,8 +101,7 @@ struct peer *room_peer(const struct room *room, const char *device_id)
 void room_program(struct room *room)
 {
 	struct core *c = room->core;
-	uint32_t epoch =
-		room->e2ee.epoch > UINT32_MAX ? UINT32_MAX : (uint32_t)room->e2ee.epoch;
+	uint32_t epoch = room->e2ee.epoch > UINT32_MAX ? UINT32_MAX : (uint32_t)room->e2ee.epoch;
 
 	if (!c->media_on || (room->media != 0 && room->programmed_epoch == epoch))
 		return;

@@ -22,7 +22,8 @@ struct peer {
 	struct session *session; /* the connection it belongs to, never NULL */
 	char *device_id;
 	char *user_id;
-	uint64_t life; /* new on each join: tells an await whether it is still the same membership */
+	uint64_t
+		life; /* new on each join: tells an await whether it is still the same membership */
 	struct e2ee_member e2ee;
 	uint64_t media; /* handle, 0 = none */
 	uint64_t programmed_open_us; /* what the data plane has, while media is not 0 */
@@ -57,8 +58,7 @@ struct room {
 struct room *room_find(const struct core *c, const char *id);
 
 /** A new room; call_id and region are its creator's. NULL when out of memory. */
-struct room *room_create(
-	struct core *c, const char *id, const char *call_id, const char *region);
+struct room *room_create(struct core *c, const char *id, const char *call_id, const char *region);
 /** Must have no members. */
 void room_destroy(struct room *room);
 /** Destroy rooms that were created and never joined (C23). Returns the next deadline or 0. */

@@ -72,8 +72,8 @@ static void outcome_repeat(struct session *s, struct json_object *msg_id, uint64
 	if (o == NULL)
 		outbox_ack(s, msg_id, (enum fault)(outcome >> 1), NULL, NULL);
 	else
-		outbox_ack(s, msg_id, o->fault, o->message[0] == '\0' ? NULL : o->message,
-			o->details);
+		outbox_ack(
+			s, msg_id, o->fault, o->message[0] == '\0' ? NULL : o->message, o->details);
 }
 
 static void request_end(
@@ -139,12 +139,8 @@ struct peer *session_member(const struct session *s)
 int session_set_device(struct session *s, const char *device_id)
 {
 	struct core *c = s->core;
-	uint64_t last;
 	char *copy;
 
-	last = seq_memory_last(&c->seq_memory, device_id, core_now(c));
-	if (last > s->seq)
-		s->seq = last;
 	if (s->device_id != NULL && strcmp(s->device_id, device_id) == 0)
 		return 0;
 	copy = strdup(device_id);
@@ -157,6 +153,15 @@ int session_set_device(struct session *s, const char *device_id)
 		s->seq_entry = seq_memory_bind(&c->seq_memory, device_id, core_now(c));
 	}
 	return 0;
+}
+
+void session_continue_seq(struct session *s)
+{
+	struct core *c = s->core;
+	uint64_t last = seq_memory_last(&c->seq_memory, s->device_id, core_now(c));
+
+	if (last > s->seq)
+		s->seq = last;
 }
 
 int session_set_user(struct session *s, const char *user_id)
@@ -247,8 +252,8 @@ static struct json_object *parse(struct core *c, const char *text, size_t len)
 	struct json_object *frame;
 
 	// Only an object can be an envelope, and the tokener wants more after a bare number.
-	while (at < len && (text[at] == ' ' || text[at] == '\t' || text[at] == '\r'
-				   || text[at] == '\n'))
+	while (at < len
+		&& (text[at] == ' ' || text[at] == '\t' || text[at] == '\r' || text[at] == '\n'))
 		at++;
 	if (at == len || text[at] != '{')
 		return NULL;
@@ -344,8 +349,7 @@ static void enqueue(struct session *s, const char *text, size_t len)
 {
 	struct queued_frame *q;
 
-	if (s->queued_frames >= LIMIT_QUEUED_FRAMES
-		|| len > LIMIT_QUEUED_BYTES - s->queued_bytes) {
+	if (s->queued_frames >= LIMIT_QUEUED_FRAMES || len > LIMIT_QUEUED_BYTES - s->queued_bytes) {
 		log_info("session", "too many frames wait", log_str("peer", s->remote_address));
 		session_shut(s, 1008, "Too many pending requests");
 		return;
@@ -425,7 +429,8 @@ struct session *core_session_open(struct core *c, void *conn, const char *remote
 	TAILQ_INSERT_TAIL(&c->session_list, s, link);
 	TAILQ_INSERT_TAIL(&c->anonymous, s, anonymous_link);
 	if (c->config->auth_deadline_sec != 0)
-		core_wake_at(c, s->last_frame_us + c->config->auth_deadline_sec * UINT64_C(1000000));
+		core_wake_at(
+			c, s->last_frame_us + c->config->auth_deadline_sec * UINT64_C(1000000));
 	return s;
 
 no_memory:

@@ -30,7 +30,8 @@ struct request {
 	uint64_t id; /* never used twice in a process */
 	const struct message_type *type;
 	struct json_object *frame; /* the whole frame */
-	struct json_object *msg_id; /* as sent; counted on its own, the relay overwrites the frame's */
+	struct json_object
+		*msg_id; /* as sent; counted on its own, the relay overwrites the frame's */
 	const struct json_object *payload; /* in frame; NULL counts as {} */
 	struct peer *peer; /* of types that ask for membership; not valid over an await */
 	uint64_t ticket; /* of the window */
@@ -76,6 +77,9 @@ struct peer *session_member(const struct session *s);
 
 /** Give the connection a device id (HELLO, ROOM_JOIN). 0 or -ENOMEM. */
 int session_set_device(struct session *s, const char *device_id);
+
+/** HELLO of a device that was here before: go on after the last seq it was given (C2). */
+void session_continue_seq(struct session *s);
 
 /** AUTH_OK. 0 or -ENOMEM. */
 int session_set_user(struct session *s, const char *user_id);

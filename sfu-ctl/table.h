@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #define container_of(pointer, type, member)                                                        \
-	((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+	((type *)(void *)((char *)(pointer)-offsetof(type, member)))
 
 struct table_node {
 	struct table_node *next;

@@ -154,9 +154,8 @@ static struct json_object *describe_candidate(const struct sfu_address *a, uint3
 	return candidate;
 }
 
-static void describe_media(
-	const struct transport *t, struct json_object *ice, struct json_object *candidates,
-	struct json_object *dtls)
+static void describe_media(const struct transport *t, struct json_object *ice,
+	struct json_object *candidates, struct json_object *dtls)
 {
 	const struct media *m = t->peer->room->core->media;
 	const struct media_info *info = media_info(m);

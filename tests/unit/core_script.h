@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/**
+ * Conversations with the control core as text, run without sockets, threads or time.
+ *
+ * One step per line; JSON is written with ' for ". A connection is one capital letter.
+ *
+ *   open A                     connect
+ *   A> TYPE {payload}          send a frame: v, msgId "A-<n>", ts and seq are made up
+ *   A! text                    send this text
+ *   A< TYPE {payload}          the next frame to A has this type and at least this payload
+ *   A< ACK ok                  the next frame accepts A's oldest unanswered frame
+ *   A< ACK CODE {error}        … refuses it
+ *   A= {frame}                 the next frame, as a whole, contains this
+ *   A-                         nothing more was sent to A
+ *   A~                         forget what was sent to A
+ *   A closed CODE              the core asked to close A
+ *   close A                    the socket is gone
+ *   auth A user|bad|down       answer the AUTH of A that was made with the token "hold"
+ *   time N                     N milliseconds pass; core_tick() where it was asked for
+ *   media hold|go              answers of the data plane wait | come
+ *   media ok|full|unavailable|refused   what they will say
+ *   media errno N              the next creation fails at once
+ *   media attach|detach        the data plane comes and goes
+ *   media end $x               the transport with the id $x ends
+ *   m+ text                    a call to the data plane had this text, since the last m~
+ *   m- text                    none had
+ *   m~                         forget the calls
+ *   figures {…}                core_figures()
+ *   regions {…}                core_rooms_by_region()
+ *
+ * In expected JSON: members not named are free; arrays have the same length; '*' is anything but
+ * absent; '-' is absent; '#' is a number; '$x' is a string that is the same everywhere, and is put
+ * into what is sent. Tokens: "user-x" is accepted as x, "bad" refused, "down" cannot be asked.
+ *
+ * Checked without being asked: the shape of every frame (A2, A3), seq +1, unique msgIds.
+ */
+#pragma once
+
+#include "sfu-ctl/config.h"
+
+/** Flags of a row. */
+#define SCRIPT_MEDIA 0x1u /* media mode, data plane attached */
+#define SCRIPT_DETACHED 0x2u /* media mode, data plane not there yet */
+
+struct script {
+	const char *name; /* protocol section and what is claimed */
+	unsigned flags;
+	const char *settings; /* "key=value …", see apply_setting(); "" = defaults */
+	const char *text;
+};
+
+/** Run one; on a surprise prints it and exits. */
+void script_run(const struct script *script);
