@@ -37,6 +37,7 @@ const media = new LocalMedia({ width: { ideal: size.width }, height: { ideal: si
 	frameRate: { ideal: size.fps, max: size.fps } });
 const deviceId = `web-${randomName(12)}`;
 const token = query.get('token') || randomName(32);
+let isBare = query.has('noui');
 const tiles = new Tiles($('grid'), onFrame);
 const sounds = new Sounds();
 
@@ -189,14 +190,15 @@ function draw()
 {
 	if (!call || call.state === 'closed')
 		return;
+	document.body.classList.toggle('bare', isBare);
 	const others = [...call.peers.values()].filter(({ device }) => device !== deviceId);
 	const views = others.flatMap(tilesOf);
 
-	tiles.show(query.has('noui') ? views : [...views, ...ownTiles()]);
+	tiles.show(isBare ? views : [...views, ...ownTiles()]);
 	sounds.show(new Map([...call.received()]
 		.filter(({ stream }) => stream.kind === 'audio')
 		.map(({ stream }) => [stream.consumer.id, stream.consumer.track])));
-	if (!query.has('noui'))
+	if (!isBare)
 		drawState(others);
 }
 
@@ -368,7 +370,6 @@ function showCall(room)
 	$('preview').srcObject = null;
 	$('room-name').textContent = room;
 	document.title = `${room} · Call`;
-	document.body.classList.toggle('bare', query.has('noui'));
 	draw();
 }
 
@@ -514,6 +515,12 @@ window.__sfu = {
 	get isReady() { return call?.epochs?.isReady ?? false; },
 	get joinSentAt() { return call?.joinSentAt ?? 0; },
 	get stats() { return stats; },
+	/** Draw next to nothing, as ?noui=1 does, or everything. */
+	setBare(isWanted)
+	{
+		isBare = isWanted;
+		draw();
+	},
 	now: () => performance.now(),
 	rekey: () => call.epochs.rekey(),
 	peers: () => [...call?.peers.values() ?? []].map(({ device, name, streams }) => ({ device, name,

@@ -6,7 +6,7 @@ const GAP_PX = 10;
 /** A tile is as wide as 16:9 and as narrow as this, whichever fills the page better. */
 const WIDEST = 16 / 9;
 const NARROWEST_ON_LAPTOP = 4 / 3;
-const NARROWEST_ON_PHONE = 5 / 6;
+const NARROWEST_ON_PHONE = 2 / 3;
 
 /** A hue that belongs to a device, so that one can tell people without video apart. */
 function hueOf(device)
