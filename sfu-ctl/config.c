@@ -904,6 +904,14 @@ static enum config_status apply(
 		if (strlen(value) >= MAX_VALUE_BYTES)
 			return invalid(report, "%s (%s): value too long, at most %u octets", name,
 				source_names[from], MAX_VALUE_BYTES - 1);
+		for (const char *c = value; *c != '\0'; c++) {
+			if ((unsigned char)*c < 0x20 || *c == 0x7f)
+				return invalid(report,
+					"%s (%s): the value has a control character; allowed is "
+					"text "
+					"without",
+					name, source_names[from]);
+		}
 		result = set_value(cfg, s, name, value, report);
 		if (result == -ENOMEM)
 			return CONFIG_NO_MEMORY;

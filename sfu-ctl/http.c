@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "sfu-ctl/http.h"
+
+#include "sfu-ctl/config.h"
+#include "sfu-ctl/core.h"
+#include "sfu-ctl/loop.h"
+#include "sfu-ctl/media.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <json-c/json.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MAX_PATH_BYTES 512u
+
+/**
+ * Scripts, workers and WebAssembly of the page itself, its own WebSocket, camera and microphone,
+ * and nothing from or to elsewhere. Styles may be inline: tiles are placed by them.
+ */
+const struct http_header http_page_headers[] = {
+	{"content-security-policy:",
+		"default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' "
+		"blob:; "
+		"connect-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+		"media-src 'self' blob:; font-src 'self'; manifest-src 'self'; base-uri 'none'; "
+		"form-action 'self'; frame-ancestors 'none'"},
+	{"permissions-policy:", "camera=(self), microphone=(self), display-capture=(self), "
+				"geolocation=(), usb=(), serial=()"},
+	{"x-content-type-options:", "nosniff"},
+	{"x-frame-options:", "DENY"},
+	{"referrer-policy:", "no-referrer"},
+	{"cross-origin-opener-policy:", "same-origin"},
+	{"cross-origin-resource-policy:", "same-origin"},
+	{NULL, NULL},
+};
+
+static const struct {
+	const char *suffix, *type;
+} content_types[] = {
+	{".html", "text/html; charset=utf-8"},
+	{".js", "text/javascript; charset=utf-8"},
+	{".mjs", "text/javascript; charset=utf-8"},
+	{".css", "text/css; charset=utf-8"},
+	{".json", "application/json"},
+	{".map", "application/json"},
+	{".webmanifest", "application/manifest+json"},
+	{".svg", "image/svg+xml"},
+	{".png", "image/png"},
+	{".jpg", "image/jpeg"},
+	{".webp", "image/webp"},
+	{".ico", "image/x-icon"},
+	{".wasm", "application/wasm"},
+	{".woff2", "font/woff2"},
+	{".txt", "text/plain; charset=utf-8"},
+};
+
+/* --- JSON --- */
+
+/** Takes the object. */
+static void answer_json(struct http_answer *out, unsigned status, struct json_object *object)
+{
+	const char *text = NULL;
+
+	if (object != NULL)
+		text = json_object_to_json_string_ext(
+			object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+	if (text != NULL)
+		out->body = strdup(text);
+	json_object_put(object);
+	out->status = out->body != NULL ? status : 503;
+	out->content_type = "application/json";
+	out->length = out->body != NULL ? strlen(out->body) : 0;
+}
+
+static void add_string(struct json_object *object, const char *key, const char *value)
+{
+	json_object_object_add(object, key, json_object_new_string(value));
+}
+
+static void add_number(struct json_object *object, const char *key, uint64_t value)
+{
+	json_object_object_add(object, key, json_object_new_int64((int64_t)value));
+}
+
+static void add_true(struct json_object *object, const char *key)
+{
+	json_object_object_add(object, key, json_object_new_boolean(true));
+}
+
+static uint64_t uptime_sec(const struct http_site *site)
+{
+	return (loop_now_us() - site->started_us) / 1000000u;
+}
+
+static void answer_health(const struct http_site *site, struct http_answer *out)
+{
+	struct json_object *health = json_object_new_object();
+	struct json_object *hints = json_object_new_object();
+	struct core_figures figures;
+
+	core_figures(site->core, &figures);
+	add_true(health, "ok");
+	add_string(health, "region", site->config->region);
+	add_string(health, "nodeId", site->config->node_id);
+	add_true(health, "wsReady");
+	add_number(health, "rooms", figures.rooms);
+	add_number(health, "peers", figures.bound_peers);
+	add_number(health, "uptimeSec", uptime_sec(site));
+	add_true(hints, "healthy");
+	add_string(hints, "preferredRegion", site->config->region);
+	json_object_object_add(health, "failoverHints", hints);
+	answer_json(out, 200, health);
+}
+
+static void answer_metrics(const struct http_site *site, struct http_answer *out)
+{
+	struct json_object *metrics = json_object_new_object();
+	struct json_object *plane = json_object_new_object();
+	bool attached = site->media != NULL && media_attached(site->media);
+	const struct media_info *info = attached ? media_info(site->media) : NULL;
+	struct core_figures figures;
+
+	core_figures(site->core, &figures);
+	add_string(metrics, "nodeId", site->config->node_id);
+	add_string(metrics, "region", site->config->region);
+	add_number(metrics, "uptimeSec", uptime_sec(site));
+	add_number(metrics, "rooms", figures.rooms);
+	add_number(metrics, "peers", figures.room_peers);
+	add_number(metrics, "producers", figures.producers);
+	add_string(plane, "mode", attached ? "mediasoup" : "fallback");
+	add_number(plane, "roomCount", figures.rooms);
+	add_number(plane, "transportCount", figures.transports);
+	add_number(plane, "producerCount", figures.producers);
+	add_number(plane, "consumerCount", figures.consumers);
+	add_number(plane, "workerCount", info != NULL ? info->workers : 0);
+	json_object_object_add(metrics, "mediaPlane", plane);
+	json_object_object_add(metrics, "roomsByRegion", core_rooms_by_region(site->core));
+	answer_json(out, 200, metrics);
+}
+
+static void answer_not_found(struct http_answer *out)
+{
+	struct json_object *object = json_object_new_object();
+
+	add_string(object, "error", "not_found");
+	answer_json(out, 404, object);
+}
+
+/* --- files --- */
+
+/**
+ * Open a file below the root, name by name: no "..", no symbolic link, no hidden file.
+ * @return descriptor of a regular file, or -1
+ */
+static int open_below(int root_fd, const char *path, struct stat *info)
+{
+	char name[NAME_MAX + 1];
+	int fd = dup(root_fd);
+
+	while (fd >= 0) {
+		size_t len;
+		bool last;
+		int next;
+
+		while (*path == '/')
+			path++;
+		len = strcspn(path, "/");
+		last = path[len] == '\0';
+		if (len == 0 || len > NAME_MAX || path[0] == '.')
+			break;
+		memcpy(name, path, len);
+		name[len] = '\0';
+		// O_NONBLOCK: opening a FIFO must not wait for its writer.
+		next = openat(fd, name,
+			O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | (last ? 0 : O_DIRECTORY));
+		close(fd);
+		fd = next;
+		path += len;
+		if (last && fd >= 0) {
+			if (fstat(fd, info) == 0 && S_ISREG(info->st_mode))
+				return fd;
+			break;
+		}
+	}
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+static const char *content_type_of(const char *path)
+{
+	size_t len = strlen(path);
+
+	for (size_t i = 0; i < sizeof(content_types) / sizeof(content_types[0]); i++) {
+		size_t suffix = strlen(content_types[i].suffix);
+
+		if (len > suffix && strcmp(path + len - suffix, content_types[i].suffix) == 0)
+			return content_types[i].type;
+	}
+	return "application/octet-stream";
+}
+
+/** False: there is no such file. */
+static bool answer_file(
+	const struct http_site *site, const struct http_request *request, struct http_answer *out)
+{
+	const char *path = strcmp(request->path, "/") == 0 ? "/index.html" : request->path;
+	struct stat info;
+	int fd;
+
+	if (site->root_fd < 0 || path[0] != '/' || strlen(path) > MAX_PATH_BYTES)
+		return false;
+	fd = open_below(site->root_fd, path, &info);
+	if (fd < 0)
+		return false;
+	out->page = true;
+	out->content_type = content_type_of(path);
+	snprintf(out->etag, sizeof(out->etag), "\"%llx-%llx-%llx\"",
+		(unsigned long long)info.st_ino, (unsigned long long)info.st_size,
+		(unsigned long long)info.st_mtim.tv_sec * 1000000000ull
+			+ (unsigned long long)info.st_mtim.tv_nsec);
+	if (strcmp(request->if_none_match, out->etag) == 0) {
+		close(fd);
+		out->status = 304;
+		return true;
+	}
+	out->status = 200;
+	out->fd = fd;
+	out->length = (size_t)info.st_size;
+	return true;
+}
+
+/* --- all together --- */
+
+int http_site_open(struct http_site *site)
+{
+	site->root_fd = -1;
+	if (site->config->web_root[0] == '\0')
+		return 0;
+	site->root_fd = open(site->config->web_root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return site->root_fd < 0 ? -errno : 0;
+}
+
+void http_site_close(struct http_site *site)
+{
+	if (site->root_fd >= 0)
+		close(site->root_fd);
+	site->root_fd = -1;
+}
+
+void http_answer(
+	const struct http_site *site, const struct http_request *request, struct http_answer *out)
+{
+	static const char *const health[] = {"/health", "/healthz", "/ready"};
+
+	memset(out, 0, sizeof(*out));
+	out->fd = -1;
+	// The whole target is compared: with a query these names mean nothing.
+	for (size_t i = 0; i < sizeof(health) / sizeof(health[0]); i++) {
+		if (!request->has_query && strcmp(request->path, health[i]) == 0) {
+			answer_health(site, out);
+			return;
+		}
+	}
+	if (!request->has_query && strcmp(request->path, "/metrics") == 0)
+		answer_metrics(site, out);
+	else if (!answer_file(site, request, out))
+		answer_not_found(out);
+}
+
+void http_answer_free(struct http_answer *answer)
+{
+	free(answer->body);
+	answer->body = NULL;
+	if (answer->fd >= 0)
+		close(answer->fd);
+	answer->fd = -1;
+}

@@ -1,0 +1,863 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "sfu-ctl/ws.h"
+
+#include "sfu-ctl/config.h"
+#include "sfu-ctl/core.h"
+#include "sfu-ctl/http.h"
+#include "sfu-ctl/listener.h"
+#include "sfu-ctl/log.h"
+#include "sfu-ctl/loop.h"
+
+#include <errno.h>
+#include <libwebsockets.h>
+#include <openssl/ssl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/queue.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+/** From accepting a connection to the end of its request header, TLS handshake included. */
+#define HEADER_TIMEOUT_SEC 5
+#define KEEPALIVE_SEC 15
+/** From the wish to close a connection to cutting it. */
+#define CLOSE_DEADLINE_US 5000000u
+#define HEADER_BYTES 4096
+#define RX_BUFFER_BYTES 4096
+/** A request's body is read and forgotten up to here; none of our answers needs one. */
+#define BODY_MAX_BYTES 65536u
+#define FILE_CHUNK_BYTES 16384u
+#define PATH_BYTES 1024u
+/** Descriptors that are not connections: log, link, curl, TLS files. */
+#define RESERVED_FDS 64u
+#define MAX_FDS 65536u
+/** Longest subprotocol and list of subprotocols that libwebsockets handles, with NUL. */
+#define SUBPROTOCOL_BYTES 64u
+#define SUBPROTOCOLS_BYTES 127u
+
+/** The kind of a close frame for lws_write(); private to libwebsockets, 4 in all its versions. */
+#define WRITE_CLOSE ((enum lws_write_protocol)4)
+
+enum { CLOSE_GOING_AWAY = 1001, CLOSE_TOO_BIG = 1009, CLOSE_TRY_LATER = 1013 };
+
+struct message {
+	STAILQ_ENTRY(message) next;
+	size_t len;
+	unsigned char room[]; /* LWS_PRE octets for the frame header, then the text */
+};
+
+/** An HTTP answer under way. */
+struct transfer {
+	struct http_answer answer;
+	size_t sent;
+	bool head; /* HEAD: header only */
+	bool last; /* close the connection afterwards */
+	bool deferred; /* the request's body comes first */
+};
+
+/** One TCP connection; lives in libwebsockets' per-session memory, zeroed by it. */
+struct conn {
+	struct ws *ws;
+	struct lws *wsi;
+	struct transfer *transfer; /* HTTP only */
+
+	/* WebSocket only */
+	struct session *session; /* NULL before and after its life */
+	TAILQ_ENTRY(conn) by_silence; /* longest silent first; all open ones */
+	TAILQ_ENTRY(conn) by_ping; /* next ping first; all open ones */
+	TAILQ_ENTRY(conn) by_deadline; /* earliest first; those with a deadline */
+	uint64_t heard_us;
+	uint64_t ping_us;
+	uint64_t deadline_us; /* cut then; 0 = none */
+	STAILQ_HEAD(, message) queue;
+	size_t queued_bytes;
+	char *assembly; /* fragments of a message so far */
+	size_t assembly_len, assembly_size;
+	uint16_t close_code; /* not 0: close with this once the queue is empty */
+	char close_reason[64];
+	bool watched; /* in the lists by_silence and by_ping */
+	bool ping_due;
+	bool close_sent;
+	bool clean; /* the peer sent a close frame */
+};
+
+TAILQ_HEAD(conn_list, conn);
+
+struct ws {
+	uv_loop_t *loop;
+	const struct config *config;
+	struct core *core;
+	const struct http_site *site;
+	struct listener *listener;
+	struct lws_context *context;
+	struct lws_vhost *vhost;
+	uv_timer_t timer; /* pings, silence, deadlines */
+	uint64_t heartbeat_us, silence_us;
+	uint32_t open, max_open;
+	bool stopping;
+	struct conn_list by_silence, by_ping, by_deadline;
+	struct log_limit full_limit, close_limit;
+	lws_retry_bo_t no_validity; /* all zero: libwebsockets' own pings are off */
+	/*
+	 * libwebsockets binds a connection to the protocol whose name was offered, and echoes that
+	 * name. Ours has whatever name the connection that is being upgraded offers first.
+	 */
+	char subprotocol[SUBPROTOCOL_BYTES];
+	struct lws_protocols protocols[2];
+};
+
+static const char module[] = "ws";
+
+/* --- timers of open connections --- */
+
+static void on_timer(uv_timer_t *handle);
+
+static uint64_t earliest_us(const struct ws *ws)
+{
+	const struct conn *silent = TAILQ_FIRST(&ws->by_silence);
+	const struct conn *ping = TAILQ_FIRST(&ws->by_ping);
+	const struct conn *deadline = TAILQ_FIRST(&ws->by_deadline);
+	uint64_t at = UINT64_MAX;
+
+	if (silent != NULL)
+		at = silent->heard_us + ws->silence_us;
+	if (ping != NULL && ping->ping_us < at)
+		at = ping->ping_us;
+	if (deadline != NULL && deadline->deadline_us < at)
+		at = deadline->deadline_us;
+	return at;
+}
+
+static void arm_timer(struct ws *ws)
+{
+	uint64_t at = earliest_us(ws);
+	uint64_t now = loop_now_us();
+
+	if (at == UINT64_MAX) {
+		uv_timer_stop(&ws->timer);
+		return;
+	}
+	uv_update_time(ws->loop);
+	uv_timer_start(&ws->timer, on_timer, at > now ? (at - now + 999) / 1000 : 0, 0);
+}
+
+static void unwatch(struct conn *conn)
+{
+	struct ws *ws = conn->ws;
+
+	if (conn->watched) {
+		TAILQ_REMOVE(&ws->by_silence, conn, by_silence);
+		TAILQ_REMOVE(&ws->by_ping, conn, by_ping);
+		conn->watched = false;
+	}
+	if (conn->deadline_us != 0) {
+		TAILQ_REMOVE(&ws->by_deadline, conn, by_deadline);
+		conn->deadline_us = 0;
+	}
+}
+
+/** Only from our own timer: never from inside libwebsockets or the core. */
+static void cut(struct conn *conn)
+{
+	// libwebsockets may first want to flush: it is not looked at again here meanwhile.
+	unwatch(conn);
+	if (conn->close_code == 0)
+		conn->close_code = CLOSE_GOING_AWAY;
+	lws_set_timeout(conn->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_SYNC);
+}
+
+static void on_timer(uv_timer_t *handle)
+{
+	struct ws *ws = handle->data;
+	uint64_t now = loop_now_us();
+	struct conn *conn;
+
+	// Each list has one constant delay, so appending keeps it sorted: only what is due is touched.
+	while ((conn = TAILQ_FIRST(&ws->by_silence)) != NULL
+		&& conn->heard_us + ws->silence_us <= now) {
+		log_info(module, "silent peer dropped");
+		cut(conn);
+	}
+	while ((conn = TAILQ_FIRST(&ws->by_deadline)) != NULL && conn->deadline_us <= now)
+		cut(conn);
+	while ((conn = TAILQ_FIRST(&ws->by_ping)) != NULL && conn->ping_us <= now) {
+		TAILQ_REMOVE(&ws->by_ping, conn, by_ping);
+		conn->ping_us = now + ws->heartbeat_us;
+		TAILQ_INSERT_TAIL(&ws->by_ping, conn, by_ping);
+		conn->ping_due = true;
+		lws_callback_on_writable(conn->wsi);
+	}
+	arm_timer(ws);
+}
+
+static void heard(struct conn *conn)
+{
+	struct ws *ws = conn->ws;
+
+	if (!conn->watched)
+		return;
+	conn->heard_us = loop_now_us();
+	TAILQ_REMOVE(&ws->by_silence, conn, by_silence);
+	TAILQ_INSERT_TAIL(&ws->by_silence, conn, by_silence);
+}
+
+/* --- sending --- */
+
+static void queue_clear(struct conn *conn)
+{
+	struct message *m;
+
+	while ((m = STAILQ_FIRST(&conn->queue)) != NULL) {
+		STAILQ_REMOVE_HEAD(&conn->queue, next);
+		free(m);
+	}
+	conn->queued_bytes = 0;
+}
+
+void ws_close(void *arg, uint16_t code, const char *reason)
+{
+	struct conn *conn = arg;
+
+	if (conn->close_code != 0)
+		return;
+	conn->close_code = code;
+	snprintf(
+		conn->close_reason, sizeof(conn->close_reason), "%s", reason != NULL ? reason : "");
+	conn->deadline_us = loop_now_us() + CLOSE_DEADLINE_US;
+	TAILQ_INSERT_TAIL(&conn->ws->by_deadline, conn, by_deadline);
+	arm_timer(conn->ws);
+	lws_callback_on_writable(conn->wsi);
+}
+
+void ws_send(void *arg, const char *text, size_t len)
+{
+	struct conn *conn = arg;
+	struct message *m;
+
+	if (conn->close_code != 0)
+		return;
+	if (len > WS_QUEUE_MAX_BYTES - conn->queued_bytes) {
+		uint32_t suppressed = 0;
+
+		if (log_allowed(&conn->ws->close_limit, loop_now_us(), &suppressed))
+			log_warn(module, "peer does not read, closed",
+				log_num("queued_bytes", (int64_t)conn->queued_bytes),
+				log_num("suppressed", suppressed));
+		queue_clear(conn);
+		ws_close(conn, CLOSE_TRY_LATER, "too slow");
+		return;
+	}
+	m = malloc(sizeof(*m) + LWS_PRE + len);
+	if (m == NULL) {
+		// A gap in the order of messages is worse than a reconnect.
+		queue_clear(conn);
+		ws_close(conn, CLOSE_TRY_LATER, "out of memory");
+		return;
+	}
+	m->len = len;
+	memcpy(m->room + LWS_PRE, text, len);
+	STAILQ_INSERT_TAIL(&conn->queue, m, next);
+	conn->queued_bytes += len;
+	lws_callback_on_writable(conn->wsi);
+}
+
+/**
+ * Send the close frame; the peer's answer or the deadline ends the connection. Not by
+ * lws_close_reason() and a return of -1: built with _DEBUG, as Debian does, libwebsockets then closes
+ * twice on libuv, and the frame never leaves.
+ */
+static int send_close(struct conn *conn)
+{
+	unsigned char frame[LWS_PRE + 2 + sizeof(conn->close_reason)];
+	size_t len = strlen(conn->close_reason);
+
+	if (lws_send_pipe_choked(conn->wsi)) {
+		lws_callback_on_writable(conn->wsi);
+		return 0;
+	}
+	frame[LWS_PRE] = (unsigned char)(conn->close_code >> 8);
+	frame[LWS_PRE + 1] = (unsigned char)conn->close_code;
+	memcpy(frame + LWS_PRE + 2, conn->close_reason, len);
+	conn->close_sent = true;
+	return lws_write(conn->wsi, frame + LWS_PRE, 2 + len, WRITE_CLOSE) < 0 ? -1 : 0;
+}
+
+/** 0 to go on, -1 to close. */
+static int on_writeable(struct conn *conn)
+{
+	unsigned char ping[LWS_PRE];
+	struct message *m;
+
+	while ((m = STAILQ_FIRST(&conn->queue)) != NULL && !lws_send_pipe_choked(conn->wsi)) {
+		int written = lws_write(conn->wsi, m->room + LWS_PRE, m->len, LWS_WRITE_TEXT);
+
+		STAILQ_REMOVE_HEAD(&conn->queue, next);
+		conn->queued_bytes -= m->len;
+		free(m);
+		if (written < 0)
+			return -1;
+	}
+	if (!STAILQ_EMPTY(&conn->queue)) {
+		lws_callback_on_writable(conn->wsi);
+		return 0;
+	}
+	if (conn->close_code != 0)
+		return conn->close_sent ? 0 : send_close(conn);
+	if (conn->ping_due && !lws_send_pipe_choked(conn->wsi)) {
+		conn->ping_due = false;
+		if (lws_write(conn->wsi, ping + LWS_PRE, 0, LWS_WRITE_PING) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* --- receiving --- */
+
+static void assembly_clear(struct conn *conn)
+{
+	free(conn->assembly);
+	conn->assembly = NULL;
+	conn->assembly_len = conn->assembly_size = 0;
+}
+
+/** False: no memory. The size was checked. */
+static bool assembly_add(struct conn *conn, const char *data, size_t len)
+{
+	size_t need = conn->assembly_len + len;
+
+	if (need > conn->assembly_size) {
+		size_t size = conn->assembly_size != 0 ? conn->assembly_size : RX_BUFFER_BYTES;
+		char *bigger;
+
+		while (size < need)
+			size *= 2;
+		bigger = realloc(conn->assembly, size);
+		if (bigger == NULL)
+			return false;
+		conn->assembly = bigger;
+		conn->assembly_size = size;
+	}
+	memcpy(conn->assembly + conn->assembly_len, data, len);
+	conn->assembly_len = need;
+	return true;
+}
+
+/** One piece of a frame of a message. */
+static void on_receive(struct conn *conn, const char *data, size_t len)
+{
+	bool whole
+		= lws_is_final_fragment(conn->wsi) && lws_remaining_packet_payload(conn->wsi) == 0;
+
+	heard(conn);
+	if (conn->close_code != 0)
+		return;
+	if (len > conn->ws->config->max_frame_bytes - conn->assembly_len) {
+		assembly_clear(conn);
+		ws_close(conn, CLOSE_TOO_BIG, "message too big");
+		return;
+	}
+	if (whole && conn->assembly_len == 0) {
+		core_session_message(conn->session, len > 0 ? data : "", len);
+		return;
+	}
+	if (len > 0 && !assembly_add(conn, data, len)) {
+		ws_close(conn, CLOSE_TRY_LATER, "out of memory");
+		return;
+	}
+	if (whole) {
+		core_session_message(conn->session, conn->assembly, conn->assembly_len);
+		assembly_clear(conn);
+	}
+}
+
+/* --- birth and death of a WebSocket --- */
+
+/** Refuse an upgrade: 400 and close (protocol.md A1). */
+static int refuse_upgrade(struct lws *wsi)
+{
+	static const char text[] = "HTTP/1.1 400 Bad Request\r\n"
+				   "Connection: close\r\n"
+				   "Content-Length: 0\r\n\r\n";
+	unsigned char out[LWS_PRE + sizeof(text)];
+
+	memcpy(out + LWS_PRE, text, sizeof(text) - 1);
+	lws_write(wsi, out + LWS_PRE, sizeof(text) - 1, LWS_WRITE_HTTP_HEADERS);
+	return -1;
+}
+
+/** Name our protocol after the first one that the client offers. False: what it offers is no list. */
+static bool take_subprotocol(struct ws *ws, struct lws *wsi)
+{
+	char offered[SUBPROTOCOLS_BYTES];
+	const char *start = offered;
+	size_t len;
+
+	ws->subprotocol[0] = '\0';
+	if (lws_hdr_total_length(wsi, WSI_TOKEN_PROTOCOL) <= 0)
+		return true;
+	// Longer lists and names libwebsockets drops without an answer.
+	if (lws_hdr_copy(wsi, offered, sizeof(offered), WSI_TOKEN_PROTOCOL) <= 0)
+		return false;
+	start += strspn(start, ", \t");
+	len = strcspn(start, ", \t");
+	if (len == 0 || len >= sizeof(ws->subprotocol)
+		|| strcspn(start, "\"()/:;<=>?@[\\]{}") < len)
+		return false;
+	memcpy(ws->subprotocol, start, len);
+	ws->subprotocol[len] = '\0';
+	return true;
+}
+
+/**
+ * A request wants to be upgraded. The argument of the callback must not be read: libwebsockets 4.1
+ * passes freed memory when it does not know the protocol (CVE-2025-11677); its headers are gone
+ * then, and so is the one we look for.
+ */
+static int on_upgrade(struct ws *ws, struct lws *wsi)
+{
+	char upgrade[16], path[8];
+
+	if (lws_hdr_total_length(wsi, WSI_TOKEN_UPGRADE) <= 0)
+		return -1;
+	if (ws->stopping || lws_hdr_copy(wsi, upgrade, sizeof(upgrade), WSI_TOKEN_UPGRADE) < 0
+		|| strcasecmp(upgrade, "websocket") != 0
+		|| lws_hdr_copy(wsi, path, sizeof(path), WSI_TOKEN_GET_URI) < 0
+		|| strcmp(path, "/ws") != 0)
+		return refuse_upgrade(wsi);
+	return take_subprotocol(ws, wsi) ? 0 : refuse_upgrade(wsi);
+}
+
+static int on_established(struct ws *ws, struct conn *conn, struct lws *wsi)
+{
+	uint64_t now = loop_now_us();
+	char address[64] = "";
+
+	conn->ws = ws;
+	conn->wsi = wsi;
+	STAILQ_INIT(&conn->queue);
+	lws_get_peer_simple(wsi, address, sizeof(address));
+	conn->session = core_session_open(ws->core, conn, address);
+	if (conn->session == NULL)
+		return -1;
+	conn->heard_us = now;
+	conn->ping_us = now + ws->heartbeat_us;
+	TAILQ_INSERT_TAIL(&ws->by_silence, conn, by_silence);
+	TAILQ_INSERT_TAIL(&ws->by_ping, conn, by_ping);
+	conn->watched = true;
+	if (!uv_is_active((uv_handle_t *)&ws->timer))
+		arm_timer(ws);
+	return 0;
+}
+
+static void on_closed(struct conn *conn)
+{
+	if (conn == NULL || conn->session == NULL)
+		return;
+	unwatch(conn);
+	// From here on the core may still name the connection in its own close: nothing goes out.
+	conn->close_code = CLOSE_GOING_AWAY;
+	core_session_close(conn->session, conn->clean);
+	conn->session = NULL;
+	queue_clear(conn);
+	assembly_clear(conn);
+}
+
+/* --- HTTP --- */
+
+static void transfer_free(struct conn *conn)
+{
+	if (conn == NULL || conn->transfer == NULL)
+		return;
+	http_answer_free(&conn->transfer->answer);
+	free(conn->transfer);
+	conn->transfer = NULL;
+}
+
+static int add_header(
+	struct lws *wsi, const char *name, const char *value, unsigned char **p, unsigned char *end)
+{
+	return lws_add_http_header_by_name(wsi, (const unsigned char *)name,
+		(const unsigned char *)value, (int)strlen(value), p, end);
+}
+
+static int add_page_headers(
+	struct lws *wsi, const struct http_answer *answer, unsigned char **p, unsigned char *end)
+{
+	if (add_header(wsi, "etag:", answer->etag, p, end)
+		|| add_header(wsi, "cache-control:", "no-cache", p, end))
+		return -1;
+	for (const struct http_header *h = http_page_headers; h->name != NULL; h++) {
+		if (add_header(wsi, h->name, h->value, p, end))
+			return -1;
+	}
+	return 0;
+}
+
+/** Send the header of an answer. 0 to go on, -1 to close. */
+static int transfer_start(struct conn *conn, struct lws *wsi)
+{
+	struct transfer *t = conn->transfer;
+	const struct http_answer *answer = &t->answer;
+	unsigned char buf[LWS_PRE + HEADER_BYTES];
+	unsigned char *start = buf + LWS_PRE, *p = start, *end = buf + sizeof(buf);
+	char length[24];
+
+	snprintf(length, sizeof(length), "%zu", answer->length);
+	if (lws_add_http_header_status(wsi, answer->status, &p, end)
+		|| add_header(wsi, "content-type:", answer->content_type, &p, end))
+		return -1;
+	if (answer->page ? add_page_headers(wsi, answer, &p, end)
+			 : add_header(wsi, "cache-control:", "no-store", &p, end))
+		return -1;
+	if (t->last && add_header(wsi, "connection:", "close", &p, end))
+		return -1;
+	// libwebsockets counts towards a length that it was told itself; there is no body with these.
+	if (t->head || answer->status == 304) {
+		t->sent = answer->length;
+		if (answer->status != 304 && add_header(wsi, "content-length:", length, &p, end))
+			return -1;
+	} else if (lws_add_http_header_content_length(wsi, answer->length, &p, end)) {
+		return -1;
+	}
+	if (lws_finalize_write_http_header(wsi, start, &p, end))
+		return -1;
+	lws_callback_on_writable(wsi);
+	return 0;
+}
+
+/** 0 to go on, -1 to close. */
+static int on_http_writeable(struct conn *conn, struct lws *wsi)
+{
+	struct transfer *t = conn->transfer;
+	unsigned char buf[LWS_PRE + FILE_CHUNK_BYTES];
+	bool last;
+
+	if (t == NULL)
+		return 0;
+	if (t->sent < t->answer.length) {
+		size_t len = t->answer.length - t->sent;
+
+		if (len > FILE_CHUNK_BYTES)
+			len = FILE_CHUNK_BYTES;
+		if (t->answer.body != NULL)
+			memcpy(buf + LWS_PRE, t->answer.body + t->sent, len);
+		else if (pread(t->answer.fd, buf + LWS_PRE, len, (off_t)t->sent) != (ssize_t)len)
+			return -1; // cut short meanwhile: only an early end tells the client
+		t->sent += len;
+		if (lws_write(wsi, buf + LWS_PRE, len,
+			    t->sent < t->answer.length ? LWS_WRITE_HTTP : LWS_WRITE_HTTP_FINAL)
+			< 0)
+			return -1;
+		if (t->sent < t->answer.length) {
+			lws_callback_on_writable(wsi);
+			return 0;
+		}
+	}
+	last = t->last;
+	transfer_free(conn);
+	if (last || lws_http_transaction_completed(wsi))
+		return -1;
+	return 0;
+}
+
+static bool is_get_or_head(struct lws *wsi, bool *head)
+{
+	*head = lws_hdr_total_length(wsi, WSI_TOKEN_HEAD_URI) > 0;
+	return *head || lws_hdr_total_length(wsi, WSI_TOKEN_GET_URI) > 0;
+}
+
+/** A request's header is complete. 0 to go on, -1 to close. */
+static int on_http(struct ws *ws, struct conn *conn, struct lws *wsi, const char *uri, size_t len)
+{
+	char path[PATH_BYTES] = "", etag[HTTP_ETAG_BYTES] = "", length[16] = "";
+	struct http_request request = {.path = path, .if_none_match = etag};
+	struct transfer *t;
+	unsigned long body = 0;
+	bool plain;
+
+	conn->ws = ws;
+	conn->wsi = wsi;
+	transfer_free(conn);
+	t = conn->transfer = calloc(1, sizeof(*t));
+	if (t == NULL)
+		return -1;
+	t->answer.fd = -1;
+	// A path that does not fit is no file and no name of ours: "" is not found.
+	if (len < sizeof(path)) {
+		memcpy(path, uri, len);
+		path[len] = '\0';
+		if (strlen(path) != len)
+			path[0] = '\0';
+	}
+	request.has_query = lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_URI_ARGS) > 0;
+	if (lws_hdr_copy(wsi, etag, sizeof(etag), WSI_TOKEN_HTTP_IF_NONE_MATCH) < 0)
+		etag[0] = '\0';
+	plain = is_get_or_head(wsi, &t->head);
+	if (lws_hdr_copy(wsi, length, sizeof(length), WSI_TOKEN_HTTP_CONTENT_LENGTH) > 0)
+		body = strtoul(length, NULL, 10);
+	else if (lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH) > 0)
+		body = ULONG_MAX;
+	http_answer(ws->site, &request, &t->answer);
+
+	// What follows the header could be taken for a request: read it first, or close afterwards.
+	t->deferred = !plain && body > 0 && body <= BODY_MAX_BYTES;
+	t->last = !t->deferred && (!plain || body > 0);
+	return t->deferred ? 0 : transfer_start(conn, wsi);
+}
+
+static int on_body_complete(struct conn *conn, struct lws *wsi)
+{
+	if (conn->transfer == NULL || !conn->transfer->deferred)
+		return 0;
+	conn->transfer->deferred = false;
+	return transfer_start(conn, wsi);
+}
+
+/* --- libwebsockets --- */
+
+static int on_event(
+	struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
+{
+	struct ws *ws = lws_context_user(lws_get_context(wsi));
+	struct conn *conn = user;
+
+	switch (reason) {
+	case LWS_CALLBACK_WSI_CREATE:
+		ws->open++;
+		return 0;
+	case LWS_CALLBACK_WSI_DESTROY:
+		ws->open--;
+		return 0;
+
+	case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
+		return on_upgrade(ws, wsi);
+	case LWS_CALLBACK_ESTABLISHED:
+		return on_established(ws, conn, wsi);
+	case LWS_CALLBACK_RECEIVE:
+		on_receive(conn, in, len);
+		return 0;
+	case LWS_CALLBACK_RECEIVE_PONG:
+		heard(conn);
+		return 0;
+	case LWS_CALLBACK_SERVER_WRITEABLE:
+		return on_writeable(conn);
+	case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
+		conn->clean = true;
+		// An answer to our own close frame is not answered again.
+		return conn->close_sent ? -1 : 0;
+	case LWS_CALLBACK_CLOSED:
+		on_closed(conn);
+		return 0;
+
+	case LWS_CALLBACK_HTTP:
+		return on_http(ws, conn, wsi, in, len);
+	case LWS_CALLBACK_HTTP_BODY_COMPLETION:
+		return on_body_complete(conn, wsi);
+	case LWS_CALLBACK_HTTP_WRITEABLE:
+		return on_http_writeable(conn, wsi);
+	case LWS_CALLBACK_RAW_ADOPT:
+	case LWS_CALLBACK_RAW_RX:
+		// CONNECT: libwebsockets offers to forget HTTP. No.
+		return -1;
+	case LWS_CALLBACK_CLOSED_HTTP:
+	case LWS_CALLBACK_HTTP_DROP_PROTOCOL:
+		transfer_free(conn);
+		return 0;
+
+	default:
+		return 0;
+	}
+}
+
+static void on_accept(void *arg, int fd)
+{
+	struct ws *ws = arg;
+	uint32_t suppressed = 0;
+
+	if (ws->open >= ws->max_open) {
+		if (log_allowed(&ws->full_limit, loop_now_us(), &suppressed))
+			log_warn(module, "too many connections: raise the limit of open files",
+				log_num("limit", ws->max_open), log_num("suppressed", suppressed));
+		close(fd);
+		return;
+	}
+	lws_adopt_socket_vhost(ws->vhost, fd);
+	// Its timers are looked at only in its own events: without one the header deadline would wait.
+	lws_cancel_service(ws->context);
+}
+
+/** What libwebsockets has to say: mostly about peers that misbehave. */
+static void on_lws_log(int level, const char *line)
+{
+	static struct log_limit limit;
+	size_t len = strcspn(line, "\n");
+
+	if (!log_enabled(LOG_LEVEL_INFO) && level != LLL_ERR)
+		return;
+	if (log_allowed(&limit, loop_now_us(), NULL))
+		log_write(level == LLL_ERR ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "lws",
+			"from libwebsockets",
+			(const struct log_field[]){log_mem("text", line, len), {0}});
+}
+
+/** How many descriptors this process may have; the soft limit is raised to it. */
+static uint32_t raise_fd_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return 1024;
+	if (limit.rlim_cur < MAX_FDS && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max < MAX_FDS ? limit.rlim_max : MAX_FDS;
+		setrlimit(RLIMIT_NOFILE, &limit);
+		getrlimit(RLIMIT_NOFILE, &limit);
+	}
+	return limit.rlim_cur < MAX_FDS ? (uint32_t)limit.rlim_cur : MAX_FDS;
+}
+
+static bool readable(const char *path, const char *setting, char *err, size_t err_size)
+{
+	if (access(path, R_OK) == 0)
+		return true;
+	snprintf(err, err_size, "%s=\"%s\" cannot be read: %s; it must be a PEM file", setting,
+		path, strerror(errno));
+	return false;
+}
+
+static bool create_vhost(struct ws *ws, char *err, size_t err_size)
+{
+	const struct config *config = ws->config;
+	struct lws_context_creation_info info = {
+		// The listening socket is ours (listener.c).
+		.port = CONTEXT_PORT_NO_LISTEN_SERVER,
+		.vhost_name = "sfu-ctl",
+		.protocols = ws->protocols,
+		.retry_and_idle_policy = &ws->no_validity,
+		.keepalive_timeout = KEEPALIVE_SEC,
+		.timeout_secs = HEADER_TIMEOUT_SEC,
+		.server_string = "sfu-ctl",
+		.alpn = "http/1.1",
+	};
+
+	if (config->tls_cert[0] != '\0') {
+		if (!readable(config->tls_cert, "SFU_TLS_CERT", err, err_size)
+			|| !readable(config->tls_key, "SFU_TLS_KEY", err, err_size))
+			return false;
+		info.ssl_cert_filepath = config->tls_cert;
+		info.ssl_private_key_filepath = config->tls_key;
+		info.ssl_options_set = SSL_OP_NO_SSLv3 | SSL_OP_NO_TLSv1 | SSL_OP_NO_TLSv1_1
+				       | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION;
+	}
+	ws->vhost = lws_create_vhost(ws->context, &info);
+	if (ws->vhost == NULL)
+		snprintf(err, err_size, "%s",
+			config->tls_cert[0] != '\0'
+				? "SFU_TLS_CERT and SFU_TLS_KEY are no PEM certificate and its key"
+				: "libwebsockets made no server: out of memory?");
+	return ws->vhost != NULL;
+}
+
+static bool create_context(struct ws *ws, char *err, size_t err_size)
+{
+	void *loops[] = {ws->loop};
+	uint32_t fds = raise_fd_limit();
+	struct lws_context_creation_info info = {
+		.port = CONTEXT_PORT_NO_LISTEN,
+		.options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS
+			   | LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT,
+		.foreign_loops = loops,
+		.user = ws,
+		.fd_limit_per_thread = fds,
+		.max_http_header_data = HEADER_BYTES,
+		.max_http_header_pool2 = fds,
+		.timeout_secs = HEADER_TIMEOUT_SEC,
+		.timeout_secs_ah_idle = HEADER_TIMEOUT_SEC,
+		.gid = (gid_t)-1,
+		.uid = (uid_t)-1,
+	};
+
+	ws->max_open = fds > 2 * RESERVED_FDS ? fds - RESERVED_FDS : fds / 2;
+	lws_set_log_level(LLL_ERR | LLL_WARN, on_lws_log);
+	ws->context = lws_create_context(&info);
+	if (ws->context == NULL)
+		snprintf(err, err_size,
+			"libwebsockets does not start: is libwebsockets-evlib-uv installed?");
+	return ws->context != NULL;
+}
+
+struct ws *ws_create(uv_loop_t *loop, const struct config *config, struct core *core,
+	const struct http_site *site, char *err, size_t err_size)
+{
+	struct ws *ws = calloc(1, sizeof(*ws));
+
+	if (ws == NULL) {
+		snprintf(err, err_size, "out of memory");
+		return NULL;
+	}
+	ws->loop = loop;
+	ws->config = config;
+	ws->core = core;
+	ws->site = site;
+	ws->heartbeat_us = (uint64_t)config->heartbeat_sec * 1000000u;
+	ws->silence_us = ws->heartbeat_us * 5 / 2;
+	TAILQ_INIT(&ws->by_silence);
+	TAILQ_INIT(&ws->by_ping);
+	TAILQ_INIT(&ws->by_deadline);
+	ws->protocols[0] = (struct lws_protocols){
+		.name = ws->subprotocol,
+		.callback = on_event,
+		.per_session_data_size = sizeof(struct conn),
+		.rx_buffer_size = RX_BUFFER_BYTES,
+	};
+	uv_timer_init(loop, &ws->timer);
+	ws->timer.data = ws;
+
+	if (!create_context(ws, err, err_size) || !create_vhost(ws, err, err_size))
+		goto destroy;
+	ws->listener = listener_create(
+		loop, config->listen_address, (uint16_t)config->port, on_accept, ws, err, err_size);
+	if (ws->listener == NULL)
+		goto destroy;
+	return ws;
+
+destroy:
+	ws_destroy(ws);
+	return NULL;
+}
+
+void ws_stop(struct ws *ws)
+{
+	struct conn *conn;
+
+	ws->stopping = true;
+	listener_destroy(ws->listener);
+	ws->listener = NULL;
+	TAILQ_FOREACH (conn, &ws->by_silence, by_silence)
+		ws_close(conn, CLOSE_GOING_AWAY, "server stops");
+}
+
+uint32_t ws_connections(const struct ws *ws)
+{
+	return ws->open;
+}
+
+void ws_destroy(struct ws *ws)
+{
+	/*
+	 * libwebsockets 4.1 frees its own loop handles, and unmaps their close callbacks, before the loop
+	 * could run them: on a loop that goes on, the second lws_context_destroy(), which would free
+	 * the context, must not be called. The little that is left goes with the process.
+	 */
+	static struct ws *remains;
+
+	if (ws == NULL)
+		return;
+	listener_destroy(ws->listener);
+	ws->listener = NULL;
+	remains = ws;
+	if (remains->context != NULL)
+		lws_context_destroy(remains->context);
+	uv_close((uv_handle_t *)&ws->timer, NULL);
+}
