@@ -3,12 +3,16 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
+/** Of a configuration file, with its end and NUL. */
+#define LINE_BYTES 1024u
+
 enum setting_type {
-	SETTING_TEXT,
-	SETTING_NUMBER,
+	SETTING_TEXT, /* min 1: must not be empty */
+	SETTING_NUMBER, /* decimal, min to max */
 	SETTING_CHOICE, /* allowed holds the words, separated by | */
 };
 
@@ -27,9 +31,9 @@ struct setting {
 
 static const struct setting settings[] = {
 	{"SFU_DP_DEVICE", "must set", SETTING_TEXT, FIELD(device), "net_af_packet0,iface=sfu-dp0",
-		0, 0, "a DPDK vdev with its arguments, or a PCI address",
+		1, 0, "a DPDK vdev with its arguments, or a PCI address",
 		"the port: net_af_packet0,iface=NAME, net_tap0,iface=NAME, 0000:01:00.0, …"},
-	{"SFU_DP_ADDRESS", "must set", SETTING_TEXT, FIELD(address), "198.18.99.2", 0, 0,
+	{"SFU_DP_ADDRESS", "must set", SETTING_TEXT, FIELD(address), "198.18.99.2", 1, 0,
 		"up to 4 IPv4 addresses, comma separated",
 		"the addresses that sfu-dp answers for on this port"},
 	{"SFU_ANNOUNCED_IP", "must set", SETTING_TEXT, FIELD(announced), "", 0, 0,
@@ -37,11 +41,11 @@ static const struct setting settings[] = {
 		"the addresses that clients are told, when a NAT stands in front"},
 	{"SFU_RTC_MIN_PORT", "may tune", SETTING_NUMBER, FIELD(media_port), "40000", 1, 65535, NULL,
 		"the UDP port of all transports"},
-	{"SFU_LINK", "may tune", SETTING_TEXT, FIELD(link), "/run/sfu/dp.sock", 0, 0, "a path",
+	{"SFU_LINK", "may tune", SETTING_TEXT, FIELD(link), "/run/sfu/dp.sock", 1, 0, "a path",
 		"Unix socket on which sfu-ctl attaches"},
 	{"SFU_LINK_GROUP", "may tune", SETTING_TEXT, FIELD(link_group), "", 0, 0, "a group name",
 		"group that may attach besides our own user; empty = none"},
-	{"SFU_DP_CLI", "may tune", SETTING_TEXT, FIELD(cli), "/run/sfu/dp-cli.sock", 0, 0, "a path",
+	{"SFU_DP_CLI", "may tune", SETTING_TEXT, FIELD(cli), "/run/sfu/dp-cli.sock", 1, 0, "a path",
 		"Unix socket on which dp-cli asks"},
 	{"SFU_DP_WORKERS", "may tune", SETTING_NUMBER, FIELD(workers), "1", 1, 15, NULL,
 		"packet workers, one thread each"},
@@ -51,7 +55,7 @@ static const struct setting settings[] = {
 		"auto|on|off", "auto uses hugepages when enough are free"},
 	{"SFU_DP_MEMORY_MB", "may tune", SETTING_NUMBER, FIELD(memory_mb), "256", 128, 1048576,
 		NULL, "memory for packet buffers and DPDK tables"},
-	{"SFU_DP_ENGINE", "may tune", SETTING_TEXT, FIELD(engine), "auto", 0, 0,
+	{"SFU_DP_ENGINE", "may tune", SETTING_TEXT, FIELD(engine), "auto", 1, 0,
 		"auto or the name of an SRTP engine of this build", "SRTP cipher engine"},
 	{"SFU_DP_LCORES", "may tune", SETTING_TEXT, FIELD(lcores), "", 0, 0,
 		"an EAL --lcores map with lcore 0 (housekeeping) and one per worker",
@@ -100,6 +104,23 @@ static bool choice_allowed(const char *allowed, const char *value)
 	return false;
 }
 
+/** One line of what is wrong; values come from outside and end on a terminal. Returns -EINVAL. */
+__attribute__((format(printf, 2, 3))) static int refuse(FILE *err, const char *format, ...)
+{
+	char line[1024];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(line, sizeof(line), format, ap);
+	va_end(ap);
+	for (char *p = line; *p; p++) {
+		if (iscntrl((unsigned char)*p))
+			*p = '?';
+	}
+	fprintf(err, "sfu-dp: %s\n", line);
+	return -EINVAL;
+}
+
 static int setting_set(
 	struct config *c, const struct setting *s, const char *value, const char *where, FILE *err)
 {
@@ -111,29 +132,26 @@ static int setting_set(
 	case SETTING_NUMBER:
 		errno = 0;
 		number = strtoul(value, &end, 10);
-		if (errno || end == value || *end || !isdigit((unsigned char)*value)
-			|| number < s->min || number > s->max) {
-			fprintf(err, "sfu-dp: %s: %s = \"%s\": a number from %u to %u is allowed\n",
+		if (errno || *end || !isdigit((unsigned char)*value) || number < s->min
+			|| number > s->max)
+			return refuse(err, "%s: %s = \"%.200s\": a number from %u to %u is allowed",
 				where, s->key, value, s->min, s->max);
-			return -EINVAL;
-		}
 		*(uint32_t *)field = (uint32_t)number;
 		return 0;
 	case SETTING_CHOICE:
-		if (!choice_allowed(s->allowed, value)) {
-			fprintf(err, "sfu-dp: %s: %s = \"%s\": one of %s is allowed\n", where,
+		if (!choice_allowed(s->allowed, value))
+			return refuse(err, "%s: %s = \"%.200s\": one of %s is allowed", where,
 				s->key, value, s->allowed);
-			return -EINVAL;
-		}
 		break;
 	case SETTING_TEXT:
 		break;
 	}
-	if (strlen(value) >= CONFIG_TEXT_BYTES) {
-		fprintf(err, "sfu-dp: %s: %s: at most %u characters are allowed\n", where, s->key,
+	if (strlen(value) < s->min)
+		return refuse(
+			err, "%s: %s must not be empty: %s is allowed", where, s->key, s->allowed);
+	if (strlen(value) >= CONFIG_TEXT_BYTES)
+		return refuse(err, "%s: %s: at most %u characters are allowed", where, s->key,
 			CONFIG_TEXT_BYTES - 1);
-		return -EINVAL;
-	}
 	strcpy(field, value);
 	return 0;
 }
@@ -151,46 +169,46 @@ static char *trim(char *text)
 	return text;
 }
 
+static int line_load(struct config *c, char *line, const char *where, FILE *err)
+{
+	const struct setting *s;
+	char *key = trim(line), *value;
+
+	if (!*key || *key == '#')
+		return 0;
+	value = strchr(key, '=');
+	if (!value)
+		return refuse(err, "%s: a line is \"KEY = value\" or begins with #", where);
+	*value++ = 0;
+	key = trim(key);
+	s = setting_find(key, strlen(key));
+	if (!s)
+		return refuse(err, "%s: %.200s is no setting; see sfu-dp --help", where, key);
+	return setting_set(c, s, trim(value), where, err);
+}
+
 static int file_load(struct config *c, const char *path, FILE *err)
 {
-	char line[1024], where[CONFIG_TEXT_BYTES + 32];
+	char line[LINE_BYTES], where[CONFIG_TEXT_BYTES + 32];
 	unsigned number = 0;
 	int rc = 0;
 	FILE *f;
 
 	f = fopen(path, "re");
-	if (!f) {
-		rc = -errno;
-		fprintf(err, "sfu-dp: cannot read %s: %s\n", path, strerror(errno));
-		return rc == 0 ? -EINVAL : rc;
-	}
+	if (!f)
+		return refuse(err, "cannot read %.200s: %s", path, strerror(errno));
 	while (!rc && fgets(line, sizeof(line), f)) {
-		const struct setting *s;
-		char *key, *value;
-
-		number++;
-		snprintf(where, sizeof(where), "%.200s:%u", path, number);
-		key = trim(line);
-		if (!*key || *key == '#')
-			continue;
-		value = strchr(key, '=');
-		if (!value) {
-			fprintf(err, "sfu-dp: %s: a line is \"KEY = value\" or begins with #\n",
-				where);
-			rc = -EINVAL;
-			break;
-		}
-		*value++ = 0;
-		key = trim(key);
-		s = setting_find(key, strlen(key));
-		if (!s) {
-			fprintf(err, "sfu-dp: %s: %s is no setting; see sfu-dp --help\n", where,
-				key);
-			rc = -EINVAL;
-			break;
-		}
-		rc = setting_set(c, s, trim(value), where, err);
+		snprintf(where, sizeof(where), "%.200s:%u", path, ++number);
+		// Without its end it was cut, or holds a NUL; the last line of a file may lack it.
+		if (!strchr(line, '\n') && !feof(f))
+			rc = refuse(err, "%s: the line is longer than %u octets, or binary", where,
+				LINE_BYTES - 2);
+		else
+			rc = line_load(c, line, where, err);
 	}
+	// A directory opens, but does not read.
+	if (!rc && ferror(f))
+		rc = refuse(err, "cannot read %.200s: %s", path, strerror(errno));
 	fclose(f);
 	return rc;
 }
@@ -220,63 +238,86 @@ static void help_print(FILE *out)
 	}
 }
 
+static int defaults_load(struct config *c, FILE *err)
+{
+	int rc = 0;
+
+	memset(c, 0, sizeof(*c));
+	for (size_t i = 0; !rc && i < SETTING_COUNT; i++)
+		rc = setting_set(c, &settings[i], settings[i].fallback, "default", err);
+	return rc;
+}
+
+static int environment_load(struct config *c, FILE *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; !rc && i < SETTING_COUNT; i++) {
+		const char *value = getenv(settings[i].key);
+
+		if (value)
+			rc = setting_set(c, &settings[i], value, "environment", err);
+	}
+	return rc;
+}
+
+/** The argument of --set. */
+static int argument_load(struct config *c, const char *text, FILE *err)
+{
+	const char *value = strchr(text, '=');
+	const struct setting *s = value ? setting_find(text, (size_t)(value - text)) : NULL;
+
+	if (!s)
+		return refuse(
+			err, "--set %.200s: no KEY=VALUE of a setting; see sfu-dp --help", text);
+	return setting_set(c, s, value + 1, "command line", err);
+}
+
+/** Every argument is known and has its value; finds --config and --help. */
+static int arguments_check(int argc, char **argv, const char **file, bool *help, FILE *err)
+{
+	for (int i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
+			*help = true;
+			return 0;
+		}
+		if ((!strcmp(argv[i], "--config") || !strcmp(argv[i], "--set")) && i + 1 < argc) {
+			if (!strcmp(argv[i++], "--config"))
+				*file = argv[i];
+		}
+	}
+	for (int i = 1; i < argc; i += 2) {
+		if (strcmp(argv[i], "--config") && strcmp(argv[i], "--set"))
+			return refuse(
+				err, "\"%.200s\": unknown argument; see sfu-dp --help", argv[i]);
+		if (i + 1 == argc)
+			return refuse(err, "%s needs a value; see sfu-dp --help", argv[i]);
+	}
+	return 0;
+}
+
 int config_load(struct config *c, int argc, char **argv, FILE *out, FILE *err)
 {
 	const char *file = getenv("SFU_DP_CONFIG");
+	bool help = false;
 	int rc;
 
-	memset(c, 0, sizeof(*c));
-	for (size_t i = 0; i < SETTING_COUNT; i++) {
-		rc = setting_set(c, &settings[i], settings[i].fallback, "default", err);
-		if (rc)
-			return rc;
+	rc = defaults_load(c, err);
+	if (!rc)
+		rc = arguments_check(argc, argv, &file, &help, err);
+	if (!rc && help) {
+		help_print(out);
+		return 1;
 	}
-	for (int i = 1; i < argc; i++) {
-		if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
-			help_print(out);
-			return 1;
-		}
-		if (!strcmp(argv[i], "--config") && i + 1 < argc)
-			file = argv[++i];
-	}
-	if (file) {
+	if (!rc && file)
 		rc = file_load(c, file, err);
-		if (rc)
-			return -EINVAL;
+	if (!rc)
+		rc = environment_load(c, err);
+	for (int i = 1; !rc && i < argc; i += 2) {
+		if (!strcmp(argv[i], "--set"))
+			rc = argument_load(c, argv[i + 1], err);
 	}
-	for (size_t i = 0; i < SETTING_COUNT; i++) {
-		const char *value = getenv(settings[i].key);
-
-		if (!value)
-			continue;
-		rc = setting_set(c, &settings[i], value, "environment", err);
-		if (rc)
-			return rc;
-	}
-	for (int i = 1; i < argc; i++) {
-		const struct setting *s;
-		const char *value;
-
-		if (!strcmp(argv[i], "--config") && i + 1 < argc) {
-			i++;
-			continue;
-		}
-		if (strcmp(argv[i], "--set") || i + 1 >= argc) {
-			fprintf(err, "sfu-dp: %s: unknown argument; see sfu-dp --help\n", argv[i]);
-			return -EINVAL;
-		}
-		value = strchr(argv[++i], '=');
-		s = value ? setting_find(argv[i], (size_t)(value - argv[i])) : NULL;
-		if (!s) {
-			fprintf(err, "sfu-dp: --set %s: no such setting; see sfu-dp --help\n",
-				argv[i]);
-			return -EINVAL;
-		}
-		rc = setting_set(c, s, value + 1, "command line", err);
-		if (rc)
-			return rc;
-	}
-	return 0;
+	return rc;
 }
 
 void config_each(const struct config *c,

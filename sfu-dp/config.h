@@ -36,7 +36,7 @@ struct config {
 /**
  * Read file (when given by --config or SFU_DP_CONFIG), environment and command line.
  * On an error one line on err names the key, the value and what is allowed.
- * @return 0 go on, 1 --help or --version was printed: exit 0, -EINVAL error: exit 2
+ * @return 0 go on, 1 --help was printed: exit 0, -EINVAL error: exit 2
  */
 int config_load(struct config *c, int argc, char **argv, FILE *out, FILE *err);
 

@@ -88,6 +88,17 @@ static void ip_checksum_fix(struct frame *f, size_t at)
 	put16(f->octets + at + 10, checksum(f->octets + at, 20));
 }
 
+/** Over what the IP length says is ICMP. */
+static void icmp_checksum_fix(struct frame *f)
+{
+	uint8_t *icmp = f->octets + L4;
+	size_t total = get16(f->octets + IP + 2);
+
+	put16(icmp + 2, 0);
+	if (total >= 24)
+		put16(icmp + 2, checksum(icmp, total - 20));
+}
+
 static void ip_base(struct frame *f, unsigned protocol, size_t payload)
 {
 	uint8_t *ip = f->octets + IP;
@@ -126,8 +137,8 @@ static void icmp_base(struct frame *f)
 	put16(icmp + 6, 1);
 	for (unsigned i = 0; i < 33; i++)
 		icmp[8 + i] = (uint8_t)(0xf0 + i);
-	put16(icmp + 2, checksum(icmp, 41));
 	ip_base(f, 1, 41);
+	icmp_checksum_fix(f);
 }
 
 static void arp_base(struct frame *f)
@@ -348,7 +359,7 @@ struct row {
 	struct {
 		uint8_t at, value;
 	} patch[PATCHES]; /* in the untagged frame; at 0 with value 0 = end of the list */
-	uint8_t wrong_checksum; /* leave the IP checksum as it was */
+	uint8_t wrong_checksum; /* leave the checksums as they were */
 	uint32_t tag; /* 802.1Q tag control + 1, 0 = untagged */
 	uint16_t len; /* octets received, 0 = all */
 	uint16_t payload; /* of UDP; 0 = UDP_PAYLOAD */
@@ -450,10 +461,10 @@ static const struct row rows[] = {
 	ROW("echo request", ICMP, ANSWERED),
 	ROW("echo request in a VLAN", ICMP, ANSWERED, .tag = TAG(4094)),
 	ROW("echo request, padded", ICMP, ANSWERED, .pad = 5),
-	ROW("echo request with a wrong checksum", ICMP, DROP_icmp_malformed,
-		.patch = {{L4 + 2, 0}}),
+	ROW("echo request with a wrong checksum", ICMP, DROP_icmp_malformed, .patch = {{L4 + 2, 0}},
+		.wrong_checksum = 1),
 	ROW("echo request whose data was changed", ICMP, DROP_icmp_malformed,
-		.patch = {{L4 + 40, 1}}),
+		.patch = {{L4 + 40, 1}}, .wrong_checksum = 1),
 	ROW("echo reply", ICMP, DROP_icmp_malformed, .patch = {{L4, 0}}),
 	ROW("destination unreachable", ICMP, DROP_icmp_malformed, .patch = {{L4, 3}}),
 	ROW("redirect", ICMP, DROP_icmp_malformed, .patch = {{L4, 5}}),
@@ -473,6 +484,8 @@ static void row_frame(const struct row *r, struct frame *f)
 	frame_make(f, r->base);
 	for (unsigned i = 0; i < PATCHES && (r->patch[i].at || r->patch[i].value); i++)
 		f->octets[r->patch[i].at] = r->patch[i].value;
+	if (r->base == ICMP && !r->wrong_checksum)
+		icmp_checksum_fix(f);
 	if ((r->base == UDP || r->base == ICMP) && !r->wrong_checksum)
 		ip_checksum_fix(f, IP);
 	f->len += r->pad;
@@ -507,6 +520,24 @@ static void each_frame_meets_its_verdict(void **state)
 			arp_reply_check(m, &f, l2_len);
 		rte_pktmbuf_free(m);
 		assert_int_equal(rte_mempool_avail_count(world.pool), level);
+	}
+}
+
+/** The reply's checksum is the request's, changed by a sum that may carry. */
+static void echo_replies_have_right_checksums(void **state)
+{
+	(void)state;
+	for (unsigned id = 0; id < 0x10000; id += 0x1f) {
+		struct rte_mbuf *m;
+		struct frame f;
+
+		world.w->now_us += 2000;
+		frame_make(&f, ICMP);
+		put16(f.octets + L4 + 4, id);
+		icmp_checksum_fix(&f);
+		assert_int_equal(rx_one(mbuf_of(&f, f.len), &m), ANSWERED);
+		icmp_reply_check(m, &f, 14);
+		rte_pktmbuf_free(m);
 	}
 }
 
@@ -1058,6 +1089,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_frame_meets_its_verdict),
+		cmocka_unit_test(echo_replies_have_right_checksums),
 		cmocka_unit_test(no_prefix_is_a_frame),
 		cmocka_unit_test(segments_are_joined_wherever_they_are_cut),
 		cmocka_unit_test(a_chain_too_long_to_join_is_dropped),
