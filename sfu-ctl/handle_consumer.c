@@ -341,8 +341,8 @@ void handle_consumer_set_layers(struct request *r)
 
 void handle_consumer_key_frame(struct request *r)
 {
-	struct consumer *consumer = own_consumer(r);
 	uint64_t now_us = core_now(r->session->core);
+	struct consumer *consumer = own_consumer(r);
 
 	if (consumer == NULL)
 		return;

@@ -58,7 +58,6 @@
 		"B", "$rb") "B< PRODUCER_ADDED {'producerId':'$pa'}\nA-\nB-\n"
 
 #define M SCRIPT_MEDIA
-#define D SCRIPT_DETACHED
 
 #define INVALID(text)                                                                              \
 	"open A\nA! " text                                                                         \
@@ -74,7 +73,7 @@
 	{                                                                                          \
 		"A5 AUTH required: " type, 0, "",                                                  \
 			"open A\nA> " type "\nA< ACK UNAUTHENTICATED {'message':'AUTH "            \
-					   "required','retryable':true}\nA-\n"                     \
+			"required','retryable':true}\nA-\n"                                        \
 	}
 #define OUTSIDER(type)                                                                             \
 	{                                                                                          \
@@ -88,7 +87,7 @@
 	{                                                                                          \
 		"A7 gate shut: " type, mode, "",                                                   \
 			MEMBER("A", "a") "A> " type " {'transportId':'x','producerId':'x'}\nA< "   \
-						    "ACK E2EE_NOT_READY {'message':"               \
+					 "ACK E2EE_NOT_READY {'message':"                          \
 					 "'E2EE readiness required before media "                  \
 					 "operations','retryable':true,"                           \
 					 "'details':{'expectedEpoch':0}}\nA-\n"                    \
@@ -765,6 +764,558 @@ static const struct script key_rows[] = {
 		READY("A", "a") "m~\nA> ROOM_JOIN {'roomId':'room'}\nm+ peer P1 until=0\n"},
 };
 
+static const struct script fallback_rows[] = {
+	{"A6 fallback: TRANSPORT_CREATED is empty", 0, "",
+		READY("A", "a") "A> TRANSPORT_CREATE {'direction':'send'}\n"
+				"A= "
+				"{'type':'TRANSPORT_CREATED','seq':6,'payload':{'roomId':'room','"
+				"transportId':'$t',"
+				"'direction':'send','iceParameters':{'password':'-'},'"
+				"iceCandidates':[],"
+				"'dtlsParameters':{'role':'-'}}}\nA< ACK ok\nA-\n"},
+	{"A6 direction is recv if exactly that, else send", 0, "",
+		READY("A", "a") "A> TRANSPORT_CREATE {'direction':'RECV'}\n"
+				"A< TRANSPORT_CREATED {'direction':'send'}\nA< ACK ok\nA> "
+				"TRANSPORT_CREATE\n"
+				"A< TRANSPORT_CREATED {'direction':'send'}\nA< ACK ok\n"
+				"A> TRANSPORT_CREATE {'direction':'recv'}\nA< TRANSPORT_CREATED "
+				"{'direction':'recv'}\n"
+				"A< ACK ok\nA-\n"},
+	{"A6 fallback: TRANSPORT_CONNECT, repeatable, nothing checked", 0, "",
+		READY("A", "a")
+			SEND("A", "$t") "A> TRANSPORT_CONNECT {'transportId':'$t'}\nA< ACK ok\n"
+					"A> TRANSPORT_CONNECT "
+					"{'transportId':'$t','dtlsParameters':5}\nA< ACK ok\nA-\n"},
+	{"A5 TRANSPORT_CONNECT: not one of this device's", 0, "",
+		READY("A", "a") READY("B", "b") SEND("B",
+			"$t") "A~\nA> TRANSPORT_CONNECT {'transportId':'$t'}\nA< ACK "
+			      "TRANSPORT_NOT_FOUND {'message':"
+			      "'Unknown transport','retryable':false}\nA> TRANSPORT_CONNECT\n"
+			      "A< ACK TRANSPORT_NOT_FOUND\nA> TRANSPORT_CONNECT {'transportId':3}\n"
+			      "A< ACK VALIDATION_FAILED {'message':'Invalid transportId'}\nA-\n"},
+	{"A3 PRODUCE: PRODUCED, ACK; PRODUCER_ADDED to the others", 0, "",
+		READY("A", "a") READY("B", "b") "A~\n" SEND(
+			"A", "$t") "A> PRODUCE "
+				   "{'transportId':'$t','kind':'audio','rtpParameters':{},'appData'"
+				   ":{'x':1}}\n"
+				   "A= "
+				   "{'type':'PRODUCED','seq':7,'payload':{'roomId':'room','"
+				   "producerId':'$p',"
+				   "'kind':'audio'}}\nA< ACK ok\nA-\n"
+				   "B= "
+				   "{'type':'PRODUCER_ADDED','seq':'-','payload':{'roomId':'room','"
+				   "producerId':'$p',"
+				   "'peerDeviceId':'dev-A','kind':'audio'}}\nB-\n"
+				   "A> PRODUCE {'transportId':'$t','kind':'AUDIO'}\nA< PRODUCED "
+				   "{'kind':'video'}\nA~\n" IN("C",
+					   "c") "C> ROOM_JOIN {'roomId':'room'}\nC< "
+						"ROOM_JOIN_OK\nC< E2EE_POLICY\n"
+						"C< ROOM_SNAPSHOT "
+						"{'roomVersion':5,'producers':[{'producerId':'$p',"
+						"'peerDeviceId':'dev-A','userId':'a','kind':'audio'"
+						",'paused':false},"
+						"{'kind':'video'}]}\n"},
+	{"A5 fallback: PRODUCE on what is not in the room", 0, "",
+		READY("A", "a") "A> PRODUCE {'transportId':'tr_00000000'}\n"
+				"A< ACK INTERNAL_ERROR "
+				"{'message':'TRANSPORT_NOT_FOUND','retryable':true}\n"
+				"A> PRODUCE\nA< ACK INTERNAL_ERROR\nA-\n"},
+	{"C14 fallback: owner and direction are not checked", 0, "",
+		READY("A", "a") READY("B", "b") RECV("B",
+			"$t") "A~\n"
+			      "A> PRODUCE {'transportId':'$t'}\nA< PRODUCED\nA< ACK ok\nclose "
+			      "B\nA~\n"
+			      "figures {'producers':1}\nA> TRANSPORT_CLOSE {'transportId':'$t'}\n"
+			      "A< ACK TRANSPORT_NOT_FOUND\n"},
+	{"A3 CONSUME: CONSUMER_ADDED, ACK; own producers, without transport", 0, "",
+		READY("A", "a") SEND("A", "$t") PRODUCE("A", "$t", "$p", "video",
+			"{}") "A> CONSUME {'producerId':'$p'}\nA= "
+			      "{'type':'CONSUMER_ADDED','seq':8,'payload':"
+			      "{'roomId':'room','consumerId':'$c','producerId':'$p','kind':'video',"
+			      "'rtpParameters':{'codecs':'-'}}}\nA< ACK ok\nA-\nfigures "
+			      "{'consumers':1}\n"},
+	{"A5 CONSUME of an unknown producer", 0, "",
+		READY("A",
+			"a") "A> CONSUME {'producerId':'pr_00000000'}\n"
+			     "A< ACK PRODUCER_NOT_FOUND {'message':'Unknown "
+			     "producer','retryable':false}\n"
+			     "A> CONSUME\nA< ACK PRODUCER_NOT_FOUND\nA> CONSUME {'producerId':{}}\n"
+			     "A< ACK VALIDATION_FAILED {'message':'Invalid producerId'}\nA-\n"},
+	{"A5 CONSUME of a producer in another room", 0, "",
+		READY("A", "a") SEND("A", "$t") PRODUCE("A", "$t", "$p", "video", "{}") IN(
+			"B", "b") "B> ROOM_JOIN {'roomId':'other'}\nB> E2EE_READY {'epoch':0}\nB~\n"
+				  "B> CONSUME {'producerId':'$p'}\nB< ACK PRODUCER_NOT_FOUND\n"
+				  "B> PRODUCE {'transportId':'$t'}\nB< ACK INTERNAL_ERROR\n"},
+	{"A6 ICE_RESTART: needs AUTH only", 0, "",
+		IN("A", "a") "A> ICE_RESTART {'roomId':'x','transportId':'any'}\n"
+			     "A= "
+			     "{'type':'ICE_RESTART_OK','seq':3,'payload':{'roomId':'x','policy':'"
+			     "relay'}}\n"
+			     "A< ACK ok\nA> ICE_RESTART {'policy':'all'}\nA< ICE_RESTART_OK "
+			     "{'policy':'all'}\n"
+			     "A< ACK ok\nA-\n"},
+	{"C18 ICE_RESTART with SFU_STRICT", 0, "strict=1",
+		MEMBER("A",
+			"a") "A> ICE_RESTART {'roomId':'x'}\nA< ACK UNAUTHORIZED\n"
+			     "A> ICE_RESTART {'roomId':'room'}\nA< ICE_RESTART_OK\nA< ACK ok\n"},
+	{"B2 CONSUMER_RESUME: not gated, unknown is fine", 0, "",
+		MEMBER("A",
+			"a") "A> CONSUMER_RESUME {'consumerId':'x'}\nA< ACK ok\n"
+			     "A> CONSUMER_RESUME\nA< ACK ok\nA> CONSUMER_RESUME {'consumerId':7}\n"
+			     "A< ACK VALIDATION_FAILED {'message':'Invalid consumerId'}\nA-\n"},
+	{"B6 PRODUCER_PAUSE and RESUME to the others, once", 0, "",
+		CALL
+		"A> PRODUCER_PAUSE {'producerId':'$pa'}\nA< ACK ok\nA-\n"
+		"B= {'type':'PRODUCER_PAUSED','seq':'-','payload':{'roomId':'room',"
+		"'producerId':'$pa','peerDeviceId':'dev-A'}}\n"
+		"A> PRODUCER_PAUSE {'producerId':'$pa'}\nA< ACK ok\nB-\n" IN("C",
+			"c") "C> ROOM_JOIN {'roomId':'room'}\nC< ROOM_JOIN_OK\nC< E2EE_POLICY\n"
+			     "C< ROOM_SNAPSHOT {'producers':[{'paused':true}]}\nB~\nA~\n"
+			     "A> PRODUCER_RESUME {'producerId':'$pa'}\nA< ACK ok\nB< "
+			     "PRODUCER_RESUMED\nB-\n"},
+	{"B6 PRODUCER_CLOSE", 0, "",
+		CALL CONSUME("B", "$pa",
+			"$cb") "A> PRODUCER_CLOSE {'producerId':'$pa'}\nA< ACK ok\nA-\n"
+			       "B< PRODUCER_REMOVED "
+			       "{'roomId':'room','producerId':'$pa','peerDeviceId':'dev-A',"
+			       "'kind':'audio','reason':'closed'}\nB< CONSUMER_CLOSED "
+			       "{'consumerId':'$cb',"
+			       "'producerId':'$pa','reason':'closed'}\nB-\n"
+			       "A> PRODUCER_CLOSE {'producerId':'$pa'}\nA< ACK PRODUCER_NOT_FOUND\n"
+			       "figures {'producers':0,'consumers':0}\n"},
+	{"B6 PRODUCER_*: owner only", 0, "",
+		CALL "B> PRODUCER_CLOSE {'producerId':'$pa'}\nB< ACK PRODUCER_NOT_FOUND\n"
+		     "B> PRODUCER_PAUSE {'producerId':'$pa'}\nB< ACK PRODUCER_NOT_FOUND\n"
+		     "B> PRODUCER_RESUME\nB< ACK PRODUCER_NOT_FOUND\nA-\nB-\n"},
+	{"B6 CONSUMER_*: owner only", 0, "",
+		CALL CONSUME("B", "$pa",
+			"$cb") "A> CONSUMER_CLOSE {'consumerId':'$cb'}\n"
+			       "A< ACK CONSUMER_NOT_FOUND {'retryable':false}\nA> CONSUMER_PAUSE "
+			       "{'consumerId':'$cb'}\n"
+			       "A< ACK CONSUMER_NOT_FOUND\nA> CONSUMER_SET_LAYERS "
+			       "{'consumerId':'$cb',"
+			       "'spatialLayer':1}\nA< ACK CONSUMER_NOT_FOUND\n"
+			       "A> CONSUMER_REQUEST_KEY_FRAME {'consumerId':'$cb'}\nA< ACK "
+			       "CONSUMER_NOT_FOUND\n"
+			       "A> CONSUMER_CLOSE {'consumerId':[]}\nA< ACK VALIDATION_FAILED\n"
+			       "figures {'consumers':1}\nB> CONSUMER_CLOSE "
+			       "{'consumerId':'$cb'}\nB< ACK ok\nB-\nA-\n"
+			       "figures {'consumers':0,'producers':1}\n"},
+	{"B6 CONSUMER_SET_LAYERS is checked", 0, "",
+		CALL CONSUME("B", "$pa",
+			"$cb") "B> CONSUMER_SET_LAYERS "
+			       "{'consumerId':'$cb','spatialLayer':1,'temporalLayer':2}\n"
+			       "B< ACK ok\nB> CONSUMER_SET_LAYERS {'consumerId':'$cb'}\n"
+			       "B< ACK VALIDATION_FAILED {'message':'Invalid spatialLayer'}\n"
+			       "B> CONSUMER_SET_LAYERS {'consumerId':'$cb','spatialLayer':-1}\n"
+			       "B< ACK VALIDATION_FAILED\n"
+			       "B> CONSUMER_SET_LAYERS {'consumerId':'$cb','spatialLayer':1.5}\n"
+			       "B< ACK VALIDATION_FAILED\n"
+			       "B> CONSUMER_SET_LAYERS "
+			       "{'consumerId':'$cb','spatialLayer':0,'temporalLayer':'x'}\n"
+			       "B< ACK VALIDATION_FAILED {'message':'Invalid "
+			       "temporalLayer'}\nB-\n"},
+	{"B6 CONSUMER_REQUEST_KEY_FRAME is rate limited", 0, "",
+		CALL CONSUME("B", "$pa",
+			"$cb") "B> CONSUMER_REQUEST_KEY_FRAME {'consumerId':'$cb'}\nB< ACK ok\n"
+			       "B> CONSUMER_REQUEST_KEY_FRAME {'consumerId':'$cb'}\n"
+			       "B< ACK RATE_LIMITED {'retryable':true}\ntime 500\n"
+			       "B> CONSUMER_REQUEST_KEY_FRAME {'consumerId':'$cb'}\nB< ACK ok\n"},
+	{"B6 TRANSPORT_CLOSE", 0, "",
+		CALL CONSUME("B", "$pa",
+			"$cb") "A> TRANSPORT_CLOSE {'transportId':'$sa'}\nA< ACK ok\n"
+			       "A-\nB< PRODUCER_REMOVED "
+			       "{'producerId':'$pa','reason':'transport_closed'}\n"
+			       "B< CONSUMER_CLOSED {'reason':'transport_closed'}\nB-\n"
+			       "B> TRANSPORT_CLOSE {'transportId':'$sa'}\nB< ACK "
+			       "TRANSPORT_NOT_FOUND\n"
+			       "B> TRANSPORT_CLOSE {'transportId':'$rb'}\nB< ACK ok\n"
+			       "figures {'producers':0,'consumers':0,'transports':0}\n"},
+	{"B6 replay after the ACK of the first recv transport only", 0, "",
+		READY("A", "a") SEND("A", "$t") PRODUCE("A", "$t", "$p", "audio", "{}")
+			READY("B", "b") SEND("B", "$s") "B-\n" RECV(
+				"B", "$r") "B= "
+					   "{'type':'PRODUCER_ADDED','seq':'-','payload':{'roomId':"
+					   "'room','producerId':'$p',"
+					   "'peerDeviceId':'dev-A','kind':'audio'}}\nB-\n" RECV(
+						   "B", "$r2") "B-\n"
+							       "A~\n" RECV("A", "$ra") "A-\n"},
+	{"B6 replay leaves out own producers and those consumed", 0, "",
+		READY("A", "a") SEND("A", "$t") PRODUCE("A", "$t", "$p", "audio", "{}")
+			PRODUCE("A", "$t", "$q", "video", "{}") READY("B", "b") SEND("B", "$s")
+				PRODUCE("B", "$s", "$own", "audio",
+					"{}") "B> CONSUME {'producerId':'$p'}\nB~\n" RECV("B",
+					"$r") "B< PRODUCER_ADDED {'producerId':'$q'}\nB-\n"},
+	{"B6 SFU_REPLAY_PRODUCERS=0", 0, "replay=0",
+		READY("A", "a") SEND("A", "$t") PRODUCE("A", "$t", "$p", "audio", "{}")
+			READY("B", "b") RECV("B", "$r") "B-\n"},
+	{"B6 replay after the E2EE_READY that ends refused CONSUMEs", 0, "",
+		CALL
+		"A> REKEY_COMMIT {'epoch':1}\nA~\nB~\nB> E2EE_READY {'epoch':1}\nB< ACK ok\nB-\n"
+		"A> REKEY_COMMIT {'epoch':2}\nA~\nB~\nB> CONSUME {'producerId':'$pa'}\n"
+		"B< ACK E2EE_NOT_READY\nB> E2EE_READY {'epoch':1}\nB< ACK E2EE_EPOCH_MISMATCH\nB-\n"
+		"B> E2EE_READY {'epoch':2}\nB< ACK ok\nB< PRODUCER_ADDED {'producerId':'$pa'}\nB-\n"
+		"B> E2EE_READY {'epoch':2}\nB< ACK ok\nB-\n"},
+	{"C23 number of transports of a member", 0, "",
+		READY("A", "a")
+#define FOUR_TRANSPORTS                                                                            \
+	"A> TRANSPORT_CREATE\nA> TRANSPORT_CREATE\nA> TRANSPORT_CREATE\nA> TRANSPORT_CREATE\n"
+			FOUR_TRANSPORTS FOUR_TRANSPORTS FOUR_TRANSPORTS FOUR_TRANSPORTS
+		"A~\n"
+		"figures {'transports':16}\nA> TRANSPORT_CREATE\n"
+		"A< ACK RATE_LIMITED {'retryable':true}\n"},
+};
+
+static const struct script media_rows[] = {
+	{"A6 media mode: TRANSPORT_CREATED", M, "",
+		READY("A",
+			"a") "A> TRANSPORT_CREATE {'direction':'recv'}\n"
+			     "A< TRANSPORT_CREATED "
+			     "{'roomId':'room','transportId':'*','direction':'recv',"
+			     "'iceParameters':{'usernameFragment':'ufrag1','password':'password1','"
+			     "iceLite':true},"
+			     "'iceCandidates':[{'foundation':'udpcandidate','priority':2130706431,"
+			     "'ip':'192.0.2.10','address':'192.0.2.10','protocol':'udp','port':"
+			     "40000,"
+			     "'type':'host','tcpType':'-'}],'dtlsParameters':{'role':'auto','"
+			     "fingerprints':["
+			     "{'algorithm':'sha-256','value':'AA:BB:CC'}]}}\nA< ACK ok\nA-\nm+ "
+			     "transport T1 recv\n"},
+	{"A6 media mode: TRANSPORT_CONNECT", M, "",
+		READY("A", "a") SEND(
+			"A", "$t") "A> TRANSPORT_CONNECT {'transportId':'$t','dtlsParameters':" DTLS
+				   "}\nA< ACK ok\n"
+				   "m+ connect T1 client 1 sha-256 AA:BB\nA> TRANSPORT_CONNECT "
+				   "{'transportId':'$t',"
+				   "'dtlsParameters':{'fingerprints':[{'algorithm':'sha-256','"
+				   "value':'AA:BB'},"
+				   "{'algorithm':'sha-1','value':'CC'}]}}\nA< ACK ok\nm+ connect "
+				   "T1 auto 2\n"},
+#define BAD_DTLS(parameters)                                                                       \
+	"A> TRANSPORT_CONNECT {'transportId':'$t','dtlsParameters':" parameters "}\n"              \
+	"A< ACK VALIDATION_FAILED {'message':"                                                     \
+	"'dtlsParameters must be non-empty with fingerprints','retryable':false}\n"
+	{"A5 media mode: dtlsParameters", M, "",
+		READY("A", "a") SEND(
+			"A", "$t") "A> TRANSPORT_CONNECT {'transportId':'$t'}\n"
+				   "A< ACK VALIDATION_FAILED\n" BAD_DTLS("{}") BAD_DTLS(
+					   "[]") BAD_DTLS("5") BAD_DTLS("{'role':'auto','"
+									"fingerprints':[]}")
+					   BAD_DTLS("{'role':'auto','fingerprints':[{}]}") BAD_DTLS(
+						   "{'role':'auto','fingerprints':[{'algorithm':'"
+						   "sha-256','value':5}]}")
+						   BAD_DTLS("{'role':'auto','fingerprints':[{'"
+							    "algorithm':'sha-256','value':'@500'}]"
+							    "}") "A> TRANSPORT_CONNECT "
+								 "{'transportId':'$t','"
+								 "dtlsParameters':{'role':'server',"
+								 "'fingerprints':[{'algorithm':'"
+								 "sha-256','value':'AA'}]}}\n"
+								 "A< ACK VALIDATION_FAILED "
+								 "{'message':'Invalid "
+								 "dtlsParameters'}\nA-\nm- "
+								 "connect\n"},
+	{"A5 order: gate, then lookup, then validation", M, "",
+		READY("A", "a") "A> TRANSPORT_CONNECT {'transportId':'x','dtlsParameters':{}}\n"
+				"A< ACK TRANSPORT_NOT_FOUND\nA> CONSUME "
+				"{'producerId':'x','rtpCapabilities':{}}\n"
+				"A< ACK PRODUCER_NOT_FOUND\nA> PRODUCE "
+				"{'transportId':'x','rtpParameters':{}}\n"
+				"A< ACK TRANSPORT_NOT_FOUND\nA> REKEY_COMMIT {'epoch':1}\nA~\n"
+				"A> PRODUCE {'transportId':'x'}\nA< ACK E2EE_NOT_READY\n"},
+	{"A3 media mode: a whole call", M, "",
+		CALL
+		"m+ producer D1 kind=1 flags=2 pt=111->100 encodings=1 ssrc=1111 cname=me\n"
+		"B> CONSUME {'producerId':'$pa','rtpCapabilities':" CAPS "}\n"
+		"B< CONSUMER_ADDED {'roomId':'room','consumerId':'$c','producerId':'$pa',"
+		"'kind':'audio','rtpParameters':{'mid':'0','codecs':[{'mimeType':'audio/opus',"
+		"'payloadType':100,'clockRate':48000,'channels':2}],'encodings':[{'ssrc':1002}],"
+		"'rtcp':{'cname':'me'}}}\nB< ACK ok\nB-\nA-\n"
+		"m+ consumer C1 pt=100 mid=0 encoding=255\n"
+		"B> CONSUMER_RESUME {'consumerId':'$c'}\nB< ACK ok\nm- key frame\n"},
+	{"E2EE flag of producers follows the room", M, "required=0",
+		READY("A", "a") SEND("A", "$t")
+			PRODUCE("A", "$t", "$p", "audio", OPUS) "m+ producer D1 kind=1 flags=0\n"},
+	{"A5 media mode: rtpParameters must be non-empty", M, "",
+		READY("A", "a") SEND("A", "$t")
+#define BAD_RTP(parameters)                                                                        \
+	"A> PRODUCE {'transportId':'$t','kind':'audio','rtpParameters':" parameters "}\n"          \
+	"A< ACK VALIDATION_FAILED {'message':'rtpParameters must be non-empty'}\n"
+			BAD_RTP("{}") BAD_RTP("null") BAD_RTP("[]") BAD_RTP("'x'") BAD_RTP(
+				"{'codecs':[]}") BAD_RTP("{'codecs':[],'encodings':{}}")
+				BAD_RTP("{'mid':'0'}") "A> PRODUCE {'transportId':'$t'}\nA< ACK "
+						       "VALIDATION_FAILED\nm- producer\n"},
+	{"A5 media mode: malformed or unsupported rtpParameters", M, "",
+		READY("A", "a") SEND("A",
+			"$t") "A> PRODUCE {'transportId':'$t','kind':'audio',"
+			      "'rtpParameters':{'codecs':[{'mimeType':5}]}}\n"
+			      "A< ACK VALIDATION_FAILED {'retryable':false}\nA> PRODUCE "
+			      "{'transportId':'$t',"
+			      "'kind':'video','rtpParameters':{'codecs':[{'mimeType':'video/H265',"
+			      "'payloadType':96,'clockRate':90000}],'encodings':[{'ssrc':5}]}}\n"
+			      "A< ACK VALIDATION_FAILED\nm- producer\nfigures {'producers':0}\n"},
+	{"C14 media mode: owner and direction of the transport", M, "",
+		READY("A", "a") READY("B", "b") SEND("B", "$tb") "A~\n" RECV("A",
+			"$ra") "A> PRODUCE "
+			       "{'transportId':'$tb','kind':'audio','rtpParameters':" OPUS "}\n"
+			       "A< ACK TRANSPORT_NOT_FOUND {'message':'Unknown "
+			       "transport','retryable':false}\n"
+			       "A> PRODUCE "
+			       "{'transportId':'$ra','kind':'audio','rtpParameters':" OPUS "}\n"
+			       "A< ACK TRANSPORT_NOT_FOUND\nA> PRODUCE\nA< ACK "
+			       "TRANSPORT_NOT_FOUND\nm- producer\n"},
+	{"A5 media mode: rtpCapabilities must be non-empty", M, "",
+		CALL
+#define BAD_CAPS(caps)                                                                             \
+	"B> CONSUME {'producerId':'$pa','rtpCapabilities':" caps "}\n"                             \
+	"B< ACK VALIDATION_FAILED {'message':'rtpCapabilities must be non-empty'}\n"
+			BAD_CAPS("{}") BAD_CAPS("null") BAD_CAPS("{'codecs':[]}")
+				BAD_CAPS("{'codecs':{}}") "B> CONSUME {'producerId':'$pa'}\nB< ACK "
+							  "VALIDATION_FAILED\n"
+							  "B> CONSUME "
+							  "{'producerId':'$pa','rtpCapabilities':{'"
+							  "codecs':[5]}}\n"
+							  "B< ACK VALIDATION_FAILED "
+							  "{'retryable':false}\nm- consumer\n"},
+	{"C13 CONSUME_NOT_ALLOWED", M, "",
+		CALL "B> CONSUME {'producerId':'$pa','rtpCapabilities':" CAPS_NONE "}\n"
+		     "B< ACK CONSUME_NOT_ALLOWED {'message':'Unsupported RTP capabilities',"
+		     "'retryable':false}\nB-\nm- consumer\nfigures {'consumers':0}\n"},
+	{"A5 media mode: CONSUME without a recv transport", M, "",
+		READY("A", "a") SEND("A", "$t") PRODUCE("A", "$t", "$p", "audio",
+			OPUS) "A> CONSUME {'producerId':'$p','rtpCapabilities':" CAPS "}\n"
+			      "A< ACK INTERNAL_ERROR "
+			      "{'message':'RECV_TRANSPORT_NOT_FOUND','retryable':true}\n"},
+	{"A6 media mode: own producers may be consumed", M, "",
+		READY("A", "a") SEND("A", "$t") PRODUCE("A", "$t", "$p", "audio", OPUS) RECV(
+			"A", "$r") CONSUME("A", "$p", "$c") "close A\nm+ delete consumer C1\n"},
+	{"A6 CONSUME on the named recv transport, else the first; mids are per transport", M, "",
+		CALL RECV("B", "$r2") CONSUME(
+			"B", "$pa", "$c1") "m+ consumer C1 pt=100 mid=0\n" CONSUME("B", "$pa",
+			"$c2") "m+ consumer C2 pt=100 mid=1\n"
+			       "B> CONSUME "
+			       "{'producerId':'$pa','transportId':'$r2','rtpCapabilities':" CAPS
+			       "}\n"
+			       "B< CONSUMER_ADDED {'rtpParameters':{'mid':'0'}}\nB< ACK ok\n"
+			       "B> CONSUME "
+			       "{'producerId':'$pa','transportId':'$sa','rtpCapabilities':" CAPS
+			       "}\n"
+			       "B< CONSUMER_ADDED {'rtpParameters':{'mid':'2'}}\nB< ACK ok\n"},
+	{"B6 pause, resume and key frames reach the data plane", M, "",
+		READY("A", "a") READY("B", "b") "A~\n" SEND("A", "$t") PRODUCE("A", "$t", "$p",
+			"video", VP8) "A~\nB~\n" RECV("B", "$r") "B~\n" CONSUME("B", "$p",
+			"$c") "m~\n"
+			      "B> CONSUMER_PAUSE {'consumerId':'$c'}\nB< ACK ok\nm+ consumer C1 "
+			      "flags=1\nm~\n"
+			      "B> CONSUMER_RESUME {'consumerId':'$c'}\nB< ACK ok\nm+ consumer C1 "
+			      "flags=0\n"
+			      "m+ key frame C1\nm~\nB> CONSUMER_REQUEST_KEY_FRAME "
+			      "{'consumerId':'$c'}\n"
+			      "B< ACK RATE_LIMITED\nm- key frame\ntime 600\n"
+			      "B> CONSUMER_REQUEST_KEY_FRAME {'consumerId':'$c'}\nB< ACK ok\nm+ "
+			      "key frame C1\nm~\n"
+			      "A> PRODUCER_PAUSE {'producerId':'$p'}\nm+ producer D1 flags=3\nm~\n"
+			      "A> PRODUCER_RESUME {'producerId':'$p'}\nm+ producer D1 flags=2\n"},
+	{"B6 CONSUMER_SET_LAYERS reaches the data plane", M, "",
+		READY("A", "a") READY("B", "b") "A~\n" SEND("A", "$t") PRODUCE("A", "$t", "$p",
+			"video",
+			SIMULCAST) "m+ encodings=3\nA~\nB~\n" RECV("B", "$r") "B~\n" CONSUME("B",
+			"$p", "$c") "m~\nB> CONSUMER_SET_LAYERS {'consumerId':'$c',"
+				    "'spatialLayer':0}\nB< ACK ok\nm+ consumer C1 flags=0 "
+				    "encoding=0\nm~\n"
+				    "B> CONSUMER_SET_LAYERS "
+				    "{'consumerId':'$c','spatialLayer':9}\nB< ACK ok\n"
+				    "m+ encoding=2\n"},
+	{"B7 ICE_RESTART in media mode", M, "",
+		READY("A", "a") READY("B", "b") "A~\n" SEND("A",
+			"$t") "A> ICE_RESTART {'transportId':'$t'}\nA< ICE_RESTART_OK "
+			      "{'roomId':'room',"
+			      "'policy':'relay'}\nA< ACK ok\nB> ICE_RESTART {'transportId':'$t'}\n"
+			      "B< ACK TRANSPORT_NOT_FOUND\nB> ICE_RESTART\nB< ICE_RESTART_OK\nB< "
+			      "ACK ok\n"},
+	{"A12 media mode: a closed socket takes its objects along", M, "",
+		CALL CONSUME("B", "$pa",
+			"$c") "m~\nclose B\nm+ delete consumer C1\n"
+			      "m+ delete transport T2\nm+ delete peer P2\nm~\nclose A\nm+ delete "
+			      "producer D1\n"
+			      "m+ delete transport T1\nm+ delete peer P1\nm+ delete room R1\n"},
+	{"media: errors on the spot", M, "",
+		READY("A", "a") "media errno 11\nA> TRANSPORT_CREATE\n"
+				"A< ACK SFU_NODE_UNAVAILABLE {'retryable':true}\nmedia errno "
+				"28\nA> TRANSPORT_CREATE\n"
+				"A< ACK SFU_NODE_UNAVAILABLE {'message':'Media plane is full'}\n"
+				"figures {'transports':0}\n" SEND("A",
+					"$t") "media errno 28\n"
+					      "A> PRODUCE "
+					      "{'transportId':'$t','kind':'audio','rtpParameters'"
+					      ":" OPUS "}\n"
+					      "A< ACK SFU_NODE_UNAVAILABLE\nfigures "
+					      "{'producers':0}\n" PRODUCE(
+						      "A", "$t", "$p", "audio", OPUS) RECV("A",
+						      "$r") "media errno 22\n"
+							    "A> CONSUME "
+							    "{'producerId':'$p','rtpCapabilities'"
+							    ":" CAPS "}\nA< ACK INTERNAL_ERROR\n"
+							    "figures {'consumers':0}\n" CONSUME(
+								    "A", "$p", "$c")},
+	{"media: refused after a while", M, "",
+		READY("A",
+			"a") "media full\nA> TRANSPORT_CREATE\n"
+			     "A< ACK SFU_NODE_UNAVAILABLE {'message':'Media plane is "
+			     "full','retryable':true}\n"
+			     "media refused\nA> TRANSPORT_CREATE\nA< ACK INTERNAL_ERROR "
+			     "{'retryable':true}\n"
+			     "media unavailable\nA> TRANSPORT_CREATE\nA< ACK SFU_NODE_UNAVAILABLE\n"
+			     "figures {'transports':0}\nmedia ok\n" SEND("A",
+				     "$t") "media full\n"
+					   "A> PRODUCE "
+					   "{'transportId':'$t','kind':'audio','rtpParameters'"
+					   ":" OPUS "}\n"
+					   "A< ACK SFU_NODE_UNAVAILABLE\nA-\nfigures "
+					   "{'producers':0}\nmedia ok\n" PRODUCE(
+						   "A", "$t", "$p", "audio", OPUS) RECV("A",
+						   "$r") "media refused\n"
+							 "A> CONSUME "
+							 "{'producerId':'$p','rtpCapabilities'"
+							 ":" CAPS "}\nA< ACK INTERNAL_ERROR\n"
+							 "A-\nfigures {'consumers':0}\nmedia ok\n"},
+	{"media: not there yet", SCRIPT_DETACHED, "",
+		READY("A",
+			"a") "A> TRANSPORT_CREATE\nA< ACK SFU_NODE_UNAVAILABLE {'retryable':true}\n"
+			     "A> PRODUCE {'transportId':'x'}\nA< ACK SFU_NODE_UNAVAILABLE\n"
+			     "A> CONSUME {'producerId':'x'}\nA< ACK SFU_NODE_UNAVAILABLE\n"
+			     "A> TRANSPORT_CONNECT {'transportId':'x'}\nA< ACK "
+			     "SFU_NODE_UNAVAILABLE\nm- room\n"
+			     "media attach\nm+ room R1 required=1 epoch=0\nm+ peer P1 open\n" SEND(
+				     "A", "$t")},
+	{"media: SFU_ANNOUNCED_IP that is announced", M, "announced_ip=192.0.2.10",
+		READY("A", "a") SEND("A", "$t")},
+	{"media: SFU_ANNOUNCED_IP that is not", M, "announced_ip=192.0.2.11",
+		READY("A", "a") "A> TRANSPORT_CREATE\nA< ACK SFU_NODE_UNAVAILABLE\nm- room\n"},
+	{"media: port outside SFU_RTC_MIN_PORT", M, "min_port=50000",
+		READY("A", "a") "A> TRANSPORT_CREATE\nA< ACK SFU_NODE_UNAVAILABLE\nm- room\n"},
+	{"media: the data plane goes", M, "",
+		CALL CONSUME("B", "$pa",
+			"$c") "media detach\n"
+			      "B< PRODUCER_REMOVED "
+			      "{'producerId':'$pa','reason':'transport_closed'}\n"
+			      "B< CONSUMER_CLOSED "
+			      "{'consumerId':'$c','reason':'transport_closed'}\nB-\nA-\n"
+			      "figures "
+			      "{'rooms':1,'peers':2,'transports':0,'producers':0,'consumers':0}\n"
+			      "A> TRANSPORT_CREATE\nA< ACK SFU_NODE_UNAVAILABLE\n"
+			      "A> REKEY_BEGIN {'epoch':1}\nA< REKEY_BEGIN\nA< ACK ok\n"},
+	{"media: … and comes back: rooms and members are told again", M, "grace_ms=20000",
+		CALL "A> REKEY_COMMIT {'epoch':1}\nmedia detach\nA~\nB~\nm~\nmedia attach\n"
+		     "m+ room R2 required=1 epoch=1\nm+ peer P3 open\nm+ peer P4 until=21000000\n"
+		     "A> E2EE_READY {'epoch':1}\nA< ACK ok\n" SEND("A", "$n") PRODUCE("A", "$n",
+			     "$m", "audio", OPUS) "B< PRODUCER_ADDED {'producerId':'$m'}\nB-\n"},
+	{"media: nothing is deleted on a data plane that went", M, "",
+		CALL CONSUME("B", "$pa", "$c") "media detach\nm~\nclose A\nclose B\nm- delete\n"
+					       "figures {'rooms':0}\n"},
+	{"media: a transport ends by itself: its producers", M, "",
+		CALL CONSUME("B", "$pa",
+			"$c") "media end $sa\n"
+			      "B< PRODUCER_REMOVED {'reason':'transport_closed'}\nB< "
+			      "CONSUMER_CLOSED {'reason':"
+			      "'transport_closed'}\nB-\nA-\nm+ delete transport T1\n"
+			      "A> PRODUCE {'transportId':'$sa','kind':'audio','rtpParameters':" OPUS
+			      "}\n"
+			      "A< ACK TRANSPORT_NOT_FOUND\nfigures "
+			      "{'transports':1,'producers':0,'consumers':0}\n"},
+	{"media: a transport ends by itself: its consumers", M, "",
+		CALL CONSUME("B", "$pa",
+			"$c") "media end $rb\n"
+			      "B< CONSUMER_CLOSED "
+			      "{'consumerId':'$c','reason':'transport_closed'}\nB-\nA-\n"
+			      "figures {'transports':1,'producers':1,'consumers':0}\n"
+			      "B> CONSUME {'producerId':'$pa','rtpCapabilities':" CAPS
+			      "}\nB< ACK INTERNAL_ERROR\n"},
+	{"C29 order is kept while the data plane thinks", M, "",
+		READY("A", "a") "media hold\nA> TRANSPORT_CREATE {'direction':'send'}\nA> PING\n"
+				"A> TRANSPORT_CREATE {'direction':'recv'}\nA-\nmedia go\n"
+				"A< TRANSPORT_CREATED {'direction':'send'}\nA< ACK ok\nA< ACK ok\n"
+				"A< TRANSPORT_CREATED {'direction':'recv'}\nA< ACK ok\nA-\n"},
+	{"C29 the socket closes during a TRANSPORT_CREATE", M, "",
+		READY("A", "a")
+			READY("B", "b") "media hold\nA> TRANSPORT_CREATE\nA> PING\nm~\n"
+					"close A\nm+ delete transport T1\nmedia go\nfigures "
+					"{'transports':0,'peers':1}\nB~\n" SEND("B", "$t")},
+	{"C29 … during a PRODUCE: nobody hears of the producer", M, "",
+		CALL
+		"media hold\nA> PRODUCE {'transportId':'$sa','kind':'video','rtpParameters':" VP8
+		"}\nm~\nclose A\nB< PRODUCER_REMOVED {'producerId':'$pa'}\nB< PEER_LEFT\nB-\n"
+		"m+ delete producer D2\nmedia go\nB-\nfigures {'producers':0}\n"},
+	{"C29 … during a CONSUME", M, "",
+		CALL "media hold\nB> CONSUME {'producerId':'$pa','rtpCapabilities':" CAPS "}\nm~\n"
+		     "close B\nm+ delete consumer C1\nmedia go\nfigures "
+		     "{'consumers':0,'producers':1}\n"},
+	{"C29 a commit during a TRANSPORT_CREATE", M, "",
+		READY("A", "a") READY(
+			"B", "b") "A~\nmedia hold\nA> TRANSPORT_CREATE\n"
+				  "B> REKEY_COMMIT {'epoch':1}\nA< REKEY_COMMIT\nA-\nm~\nmedia go\n"
+				  "A< ACK E2EE_NOT_READY "
+				  "{'retryable':true,'details':{'expectedEpoch':1}}\nA-\n"
+				  "m+ delete transport T1\nfigures {'transports':0}\n"},
+	{"C29 … during a PRODUCE", M, "",
+		CALL
+		"media hold\nA> PRODUCE {'transportId':'$sa','kind':'video','rtpParameters':" VP8
+		"}\nB> REKEY_COMMIT {'epoch':1}\nA~\nB~\nm~\nmedia go\nA= {'ack':{'error':{'code':"
+		"'E2EE_NOT_READY'}}}\nA-\nB-\nm+ delete producer D2\nfigures {'producers':1}\n"},
+	{"C29 … during a CONSUME", M, "",
+		CALL
+		"media hold\nB> CONSUME {'producerId':'$pa','rtpCapabilities':" CAPS "}\n"
+		"A> REKEY_COMMIT {'epoch':1}\nA~\nB~\nm~\nmedia go\nB= {'ack':{'error':{'code':"
+		"'E2EE_NOT_READY'}}}\nB-\nm+ delete consumer C1\nfigures {'consumers':0}\n"},
+	{"C29 a takeover during a TRANSPORT_CREATE", M, "",
+		READY("A", "a") IN("C", "a") "media hold\nA> TRANSPORT_CREATE\nm~\n"
+					     "C> ROOM_JOIN {'roomId':'room','deviceId':'dev-A'}\nA "
+					     "closed 4009\nC~\n"
+					     "m+ delete transport T1\nmedia go\nfigures "
+					     "{'transports':0,'peers':1}\n"
+					     "C> E2EE_READY {'epoch':0}\nC~\n" SEND("C",
+						     "$t") "close A\nfigures {'transports':1}\n"},
+	{"C29 the producer goes during its CONSUME", M, "",
+		CALL "media hold\nB> CONSUME {'producerId':'$pa','rtpCapabilities':" CAPS "}\n"
+		     "A> PRODUCER_CLOSE {'producerId':'$pa'}\nA< ACK ok\nB< "
+		     "PRODUCER_REMOVED\nB-\nmedia go\n"
+		     "B< ACK PRODUCER_NOT_FOUND\nB-\nfigures {'consumers':0}\n"},
+	{"C29 the transport goes during a PRODUCE", M, "",
+		CALL
+		"media hold\nA> PRODUCE {'transportId':'$sa','kind':'video','rtpParameters':" VP8
+		"}\nmedia end $sa\nmedia go\nA< ACK TRANSPORT_NOT_FOUND\nA-\n"
+		"figures {'transports':1,'producers':0}\n"},
+	{"C29 the recv transport goes during a CONSUME", M, "",
+		CALL "media hold\nB> CONSUME {'producerId':'$pa','rtpCapabilities':" CAPS "}\n"
+		     "media end $rb\nB-\nmedia go\nB< ACK INTERNAL_ERROR {'message':"
+		     "'RECV_TRANSPORT_NOT_FOUND'}\nB-\nfigures {'consumers':0,'producers':1}\n"},
+	{"C29 the data plane goes during a TRANSPORT_CREATE", M, "",
+		READY("A", "a") "media hold\nA> TRANSPORT_CREATE\nA> PING\nmedia detach\n"
+				"A< ACK SFU_NODE_UNAVAILABLE {'retryable':true}\nA< ACK ok\nA-\n"
+				"figures {'transports':0}\nmedia attach\nmedia go\n" SEND(
+					"A", "$t")},
+	{"C29 … during a PRODUCE and a CONSUME", M, "",
+		CALL
+		"media hold\nA> PRODUCE {'transportId':'$sa','kind':'video','rtpParameters':" VP8
+		"}\nB> CONSUME {'producerId':'$pa','rtpCapabilities':" CAPS "}\nmedia detach\n"
+		"A< ACK SFU_NODE_UNAVAILABLE\nA-\nB< PRODUCER_REMOVED\n"
+		"B< ACK SFU_NODE_UNAVAILABLE\nB-\n"
+		"figures {'transports':0,'producers':0,'consumers':0}\n"},
+	{"C29 the core ends while the data plane thinks", M, "",
+		CALL
+		"media hold\nA> PRODUCE {'transportId':'$sa','kind':'video','rtpParameters':" VP8
+		"}\nB> CONSUME {'producerId':'$pa','rtpCapabilities':" CAPS "}\nA-\nB-\n"},
+	{"C4 a repeated PRODUCE makes one producer", M, "",
+		READY("A", "a") SEND("A", "$t")
+#define PRODUCE_M                                                                                  \
+	"A! {'v':1,'type':'PRODUCE','msgId':'m','ts':1,'seq':50,'payload':{'transportId':'$t',"    \
+	"'kind':'audio','rtpParameters':" OPUS "}}\n"
+			"media hold\n" PRODUCE_M PRODUCE_M "A-\nmedia go\nA< PRODUCED\n"
+			"A= {'ack':{'ackOfMsgId':'m','ok':true}}\nA= "
+			"{'ack':{'ackOfMsgId':'m','ok':true}}\nA-\n"
+			"figures {'producers':1}\n"},
+};
+
 #define ROWS(table)                                                                                \
 	for (size_t i = 0; i < sizeof(table) / sizeof((table)[0]); i++)                            \
 		script_run(&(table)[i]);                                                           \
@@ -794,6 +1345,18 @@ static void test_key(void **state)
 	ROWS(key_rows);
 }
 
+static void test_fallback(void **state)
+{
+	(void)state;
+	ROWS(fallback_rows);
+}
+
+static void test_media(void **state)
+{
+	(void)state;
+	ROWS(media_rows);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -801,6 +1364,8 @@ int main(void)
 		cmocka_unit_test(test_session),
 		cmocka_unit_test(test_room),
 		cmocka_unit_test(test_key),
+		cmocka_unit_test(test_fallback),
+		cmocka_unit_test(test_media),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
