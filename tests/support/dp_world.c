@@ -1,0 +1,467 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "tests/support/dp_world.h"
+
+#include <rte_eal.h>
+#include <rte_ethdev.h>
+#include <rte_malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "sfu-dp/table/ufrag.h"
+#include "tests/support/srtp_oracle.h"
+
+#define MBUFS 8191u
+#define MEDIA_PORT 40000u
+#define TURNS_MAX 64u
+
+static struct {
+	char folder[32];
+	struct rte_mempool *pool;
+	struct port port;
+	struct world *open; /* a failed test leaves its world behind */
+} process;
+
+static const uint8_t our_ip[4] = {198, 18, 99, 2};
+
+int world_start(const char *program, unsigned queues)
+{
+	static char arguments[][20]
+		= {"", "--no-huge", "--no-pci", "--no-shconf", "--no-telemetry", "-m", "192",
+			"--lcores=0", "--iova-mode=va", "--log-level=1", "--vdev", "net_ring0"};
+	char *argv[sizeof(arguments) / sizeof(arguments[0])];
+	const int argc = sizeof(arguments) / sizeof(arguments[0]);
+	char why[256];
+
+	snprintf(arguments[0], sizeof(arguments[0]), "%s", program);
+	strcpy(process.folder, "/tmp/sfu-test-XXXXXX");
+	if (!mkdtemp(process.folder) || setenv("RUNTIME_DIRECTORY", process.folder, 1))
+		return -1;
+	for (int i = 0; i < argc; i++)
+		argv[i] = arguments[i];
+	if (rte_eal_init(argc, argv) < 0)
+		return -1;
+	process.pool = rte_pktmbuf_pool_create(
+		"packets", MBUFS, 64, PKT_PRIV_BYTES, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+	if (!process.pool)
+		return -1;
+	process.port.address_count
+		= (unsigned)port_addresses_parse("198.18.99.2", process.port.address);
+	process.port.media_port_be16 = rte_cpu_to_be_16(MEDIA_PORT);
+	if (port_open(&process.port, "net_ring0", queues, process.pool, why, sizeof(why))) {
+		fprintf(stderr, "%s\n", why);
+		return -1;
+	}
+	return 0;
+}
+
+void world_stop(void)
+{
+	char path[160];
+
+	port_close(&process.port);
+	rte_mempool_free(process.pool);
+	snprintf(path, sizeof(path), "%s", rte_eal_get_runtime_dir());
+	rte_eal_cleanup();
+	rmdir(path);
+	snprintf(path, sizeof(path), "%s/dpdk", process.folder);
+	rmdir(path);
+	rmdir(process.folder);
+}
+
+static struct rte_ring *ring_make(const char *kind, unsigned a, unsigned b, unsigned element)
+{
+	char name[RTE_RING_NAMESIZE];
+
+	snprintf(name, sizeof(name), "%s%u-%u", kind, a, b);
+	return rte_ring_create_elem(
+		name, element, 1024, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
+}
+
+static bool worker_make(struct world *w, unsigned id, bool spread)
+{
+	struct worker *k = &w->workers[id];
+
+	k->id = (uint8_t)id;
+	k->workers = (uint8_t)w->worker_count;
+	k->spread = spread;
+	k->port = &w->port;
+	k->queue = k->tx_queue = (uint16_t)id;
+	k->pool = w->pool;
+	k->objects = &w->objects;
+	k->ufrags = w->ufrags;
+	k->qsbr = w->qsbr;
+	k->tuples = tuple_table_create(id, w->objects.limits.transports);
+	k->owned = calloc(w->objects.limits.transports, sizeof(*k->owned));
+	k->to_house = ring_make("house", id, 0, sizeof(struct worker_notice));
+	k->from_house = ring_make("order", 0, id, sizeof(struct worker_order));
+	k->random = 0x9e3779b97f4a7c15u + id;
+	rte_rcu_qsbr_thread_register(w->qsbr, id);
+	rte_rcu_qsbr_thread_online(w->qsbr, id);
+	return k->tuples && k->owned && k->to_house && k->from_house;
+}
+
+static bool workers_make(struct world *w, bool spread)
+{
+	size_t size = w->worker_count * sizeof(*w->workers);
+
+	w->workers = aligned_alloc(64, size);
+	if (!w->workers)
+		return false;
+	memset(w->workers, 0, size);
+	for (unsigned i = 0; i < w->worker_count; i++) {
+		if (!worker_make(w, i, spread))
+			return false;
+	}
+	for (unsigned a = 0; a < w->worker_count; a++) {
+		for (unsigned b = 0; b < w->worker_count; b++) {
+			if (a == b)
+				continue;
+			w->workers[a].to_worker[b] = ring_make("hand", a, b, sizeof(void *));
+			w->workers[b].from_worker[a] = w->workers[a].to_worker[b];
+			if (!w->workers[a].to_worker[b])
+				return false;
+		}
+	}
+	return true;
+}
+
+struct world *world_open(unsigned workers, bool spread, const struct objects_limits *limits)
+{
+	struct objects_limits common
+		= {.rooms = 4, .peers = 16, .transports = 32, .producers = 32, .consumers = 64};
+	struct programme_options o = {.engine = srtp_engine_find(NULL)};
+	struct world *w;
+
+	if (process.open)
+		world_close(process.open);
+	w = aligned_alloc(64, sizeof(*w));
+	if (!w)
+		return NULL;
+	memset(w, 0, sizeof(*w));
+	w->pool = process.pool;
+	w->port = process.port;
+	w->pool_full = rte_mempool_avail_count(w->pool);
+	w->worker_count = workers;
+	w->now_us = 1000000000;
+	w->qsbr = rte_zmalloc("qsbr", rte_rcu_qsbr_get_memsize(DP_MAX_WORKERS), 64);
+	if (!w->qsbr || rte_rcu_qsbr_init(w->qsbr, DP_MAX_WORKERS)
+		|| objects_create(&w->objects, limits ? limits : &common))
+		return NULL;
+	w->ufrags = ufrag_table_create(w->objects.limits.transports, w->qsbr);
+	if (!w->ufrags || !workers_make(w, spread))
+		return NULL;
+	o.objects = &w->objects;
+	o.workers = w->workers;
+	o.worker_count = workers;
+	o.qsbr = w->qsbr;
+	o.ufrags = w->ufrags;
+	if (programme_create(&w->programme, &o))
+		return NULL;
+	world_turn(w);
+	process.open = w;
+	return w;
+}
+
+void world_close(struct world *w)
+{
+	process.open = NULL;
+	world_forget(w);
+	world_turn(w);
+	for (unsigned i = 0; i < w->worker_count; i++) {
+		struct worker *k = &w->workers[i];
+
+		rte_rcu_qsbr_thread_offline(w->qsbr, i);
+		rte_rcu_qsbr_thread_unregister(w->qsbr, i);
+		tuple_table_destroy(k->tuples);
+		free(k->owned);
+		rte_ring_free(k->to_house);
+		rte_ring_free(k->from_house);
+		for (unsigned v = 0; v < w->worker_count; v++)
+			rte_ring_free(k->to_worker[v]);
+	}
+	programme_destroy(w->programme);
+	rte_hash_free(w->ufrags);
+	objects_destroy(&w->objects);
+	rte_free(w->qsbr);
+	free(w->workers);
+	free(w);
+}
+
+uint32_t world_apply(struct world *w, struct sfu_command *cmd)
+{
+	return programme_apply(w->programme, cmd);
+}
+
+uint32_t world_put_room(struct world *w, uint32_t index, uint32_t version, bool required)
+{
+	struct sfu_command cmd = {
+		.type = SFU_CMD_PUT_ROOM,
+		.version = version,
+		.handle = sfu_handle_make(index, 1),
+		.u.room = {.epoch = version, .required = required},
+	};
+
+	return world_apply(w, &cmd);
+}
+
+uint32_t world_put_peer(
+	struct world *w, uint32_t index, uint32_t version, uint32_t room, uint64_t open_until_us)
+{
+	struct sfu_command cmd = {
+		.type = SFU_CMD_PUT_PEER,
+		.version = version,
+		.handle = sfu_handle_make(index, 1),
+		.u.peer = {.room = sfu_handle_make(room, 1), .open_until_us = open_until_us},
+	};
+
+	return world_apply(w, &cmd);
+}
+
+uint32_t world_put_client(struct world *w, struct world_client *c, uint32_t index, uint32_t peer,
+	uint8_t direction, uint16_t port)
+{
+	struct sfu_command cmd = {
+		.type = SFU_CMD_PUT_TRANSPORT,
+		.version = 1,
+		.handle = sfu_handle_make(index, 1),
+		.u.transport = {.peer = sfu_handle_make(peer, 1), .direction = direction},
+	};
+
+	memset(c, 0, sizeof(*c));
+	c->handle = cmd.handle;
+	c->at = (struct pkt_addr){.mac = {2, 0, 0, 0, 0, 9}, .ip = {198, 18, 99, 1}, .port = port};
+	snprintf(c->ufrag, sizeof(c->ufrag), "ufrag%u", index);
+	snprintf(c->pwd, sizeof(c->pwd), "password-of-22-octets-%u", index);
+	cmd.u.transport.ufrag_len = (uint8_t)strlen(c->ufrag);
+	cmd.u.transport.pwd_len = (uint8_t)strlen(c->pwd);
+	memcpy(cmd.u.transport.ufrag, c->ufrag, strlen(c->ufrag));
+	memcpy(cmd.u.transport.pwd, c->pwd, strlen(c->pwd));
+	snprintf(cmd.u.transport.label, sizeof(cmd.u.transport.label), "transport-%u", index);
+	return world_apply(w, &cmd);
+}
+
+uint32_t world_put_keys(struct world *w, struct world_client *c, unsigned profile)
+{
+	struct sfu_command cmd = {
+		.type = SFU_CMD_PUT_KEYS,
+		.version = 1,
+		.handle = c->handle,
+		.u.keys = {.profile = (uint16_t)profile},
+	};
+	struct sfu_put_keys *k = &cmd.u.keys;
+
+	for (unsigned i = 0; i < 32; i++) {
+		k->rx_key[i] = (uint8_t)(i * 3 + c->handle);
+		k->tx_key[i] = (uint8_t)(i * 5 + 100 + c->handle);
+		if (i < 16) {
+			k->rx_salt[i] = (uint8_t)(i * 7 + c->handle);
+			k->tx_salt[i] = (uint8_t)(i * 11 + 50 + c->handle);
+		}
+	}
+	c->profile = srtp_profile_find(profile);
+	c->out = srtp_oracle_create(c->profile, k->rx_key, k->rx_salt, false);
+	c->in = srtp_oracle_create(c->profile, k->tx_key, k->tx_salt, true);
+	return world_apply(w, &cmd);
+}
+
+void world_client_end(struct world_client *c)
+{
+	if (c->out)
+		srtp_dealloc(c->out);
+	if (c->in)
+		srtp_dealloc(c->in);
+	c->out = c->in = NULL;
+}
+
+void world_receive_frame(struct world *w, unsigned worker, const uint8_t *frame, size_t len)
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(w->pool);
+	char *p = m ? rte_pktmbuf_append(m, (uint16_t)len) : NULL;
+
+	if (!p)
+		abort();
+	memcpy(p, frame, len);
+	w->workers[worker].now_us = w->now_us;
+	rx_burst(&w->workers[worker], &m, 1);
+}
+
+void world_receive(struct world *w, unsigned worker, const struct pkt_addr *from,
+	const uint8_t *payload, size_t len)
+{
+	struct pkt_addr to = {.port = MEDIA_PORT};
+	uint8_t frame[PKT_FRAME_MAX];
+
+	memcpy(to.mac, w->port.mac, 6);
+	memcpy(to.ip, our_ip, 4);
+	world_receive_frame(w, worker, frame, pkt_frame(frame, from, &to, payload, len));
+}
+
+void world_check(struct world *w, unsigned worker, struct world_client *c, bool use_candidate)
+{
+	uint8_t check[256];
+	size_t len = pkt_check(check, sizeof(check), c->ufrag, c->pwd, STUN_ROLE_CONTROLLING,
+		use_candidate, &w->checks);
+
+	world_receive(w, worker, &c->at, check, len);
+	world_turn(w);
+}
+
+void world_rtp(struct world *w, unsigned worker, struct world_client *c, const struct pkt_rtp *rtp)
+{
+	uint8_t buf[PKT_FRAME_MAX];
+	int len = (int)pkt_rtp(buf, sizeof(buf) - SRTP_OVERHEAD_MAX, rtp);
+
+	if (srtp_protect(c->out, buf, &len) != srtp_err_status_ok)
+		abort();
+	world_receive(w, worker, &c->at, buf, (size_t)len);
+}
+
+void world_rtcp(
+	struct world *w, unsigned worker, struct world_client *c, const uint8_t *rtcp, size_t len)
+{
+	uint8_t buf[PKT_FRAME_MAX];
+	int sealed = (int)len;
+
+	memcpy(buf, rtcp, len);
+	if (srtp_protect_rtcp(c->out, buf, &sealed) != srtp_err_status_ok)
+		abort();
+	world_receive(w, worker, &c->at, buf, (size_t)sealed);
+}
+
+static unsigned sent_collect(struct world *w, unsigned worker)
+{
+	struct rte_mbuf *m[PATH_BURST];
+	unsigned n = rte_eth_rx_burst(w->port.id, (uint16_t)worker, m, PATH_BURST);
+
+	for (unsigned i = 0; i < n; i++) {
+		struct world_sent *s = &w->sent[w->sent_count];
+		const uint8_t *payload;
+
+		if (w->sent_count == WORLD_SENT)
+			abort();
+		payload = pkt_unframe(rte_pktmbuf_mtod(m[i], uint8_t *), rte_pktmbuf_data_len(m[i]),
+			&s->from, &s->to, &s->len);
+		if (payload && s->len <= sizeof(s->octets)) {
+			memcpy(s->octets, payload, s->len);
+			s->worker = worker;
+			w->sent_count++;
+		}
+		rte_pktmbuf_free(m[i]);
+	}
+	return n;
+}
+
+static unsigned notices_collect(struct world *w, struct worker *k)
+{
+	struct worker_notice n;
+	unsigned total = 0;
+
+	while (!rte_ring_sc_dequeue_elem(k->to_house, &n, sizeof(n))) {
+		if (w->notice_count == WORLD_NOTICES)
+			abort();
+		if (n.kind == NOTICE_CLAIMED)
+			programme_notice(w->programme, k, &n);
+		if (n.mbuf)
+			rte_pktmbuf_free(n.mbuf);
+		w->notice_worker[w->notice_count] = k->id;
+		w->notices[w->notice_count++] = n;
+		total++;
+	}
+	return total;
+}
+
+static unsigned worker_turn(struct world *w, struct worker *k)
+{
+	struct rte_mbuf *m[PATH_BURST];
+	unsigned did = 0;
+
+	k->now_us = w->now_us;
+	for (unsigned v = 0; v < w->worker_count; v++) {
+		unsigned n = k->from_worker[v] ? rte_ring_sc_dequeue_burst(
+				     k->from_worker[v], (void **)m, PATH_BURST, NULL)
+					       : 0;
+
+		if (n)
+			handoff_burst(k, m, n);
+		did += n;
+	}
+	worker_orders(k);
+	worker_timers(k);
+	did += k->tx_count;
+	tx_flush(k);
+	rte_rcu_qsbr_quiescent(w->qsbr, k->id);
+	return did + sent_collect(w, k->id) + notices_collect(w, k);
+}
+
+void world_turn(struct world *w)
+{
+	unsigned did = 1;
+
+	for (unsigned turns = 0; did; turns++) {
+		did = 0;
+		if (turns == TURNS_MAX)
+			abort();
+		for (unsigned i = 0; i < w->worker_count; i++)
+			did += worker_turn(w, &w->workers[i]);
+		programme_reclaim(w->programme);
+	}
+}
+
+void world_pass(struct world *w, uint64_t us, uint64_t step_us)
+{
+	for (uint64_t passed = 0; passed < us; passed += step_us) {
+		w->now_us += step_us;
+		world_turn(w);
+	}
+}
+
+void world_forget(struct world *w)
+{
+	w->sent_count = 0;
+	w->notice_count = 0;
+}
+
+uint64_t world_drops(const struct world *w, enum drop_reason reason)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < w->worker_count; i++)
+		sum += w->workers[i].count.drop[reason];
+	return sum;
+}
+
+uint64_t world_edges(const struct world *w, enum edge_reason reason)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < w->worker_count; i++)
+		sum += w->workers[i].count.edge[reason];
+	return sum;
+}
+
+const char *world_books(const struct world *w)
+{
+	uint64_t in = 0, out = 0, tried = 0, ended = 0;
+
+	for (unsigned i = 0; i < w->worker_count; i++) {
+		const struct worker_counters *c = &w->workers[i].count;
+
+		in += c->rx_packets + c->handoff_in;
+		out += c->forwarded + c->answered + c->punted + c->handoff_out;
+		tried += c->egress_tried;
+		ended += c->egress_packets;
+		for (unsigned r = 0; r < DROP_COUNT; r++)
+			out += c->drop[r];
+		for (unsigned r = 0; r < EDGE_COUNT; r++)
+			ended += c->edge[r];
+	}
+	if (in != out)
+		return "received packets do not balance";
+	if (tried != ended)
+		return "copies do not balance";
+	if (rte_mempool_avail_count(w->pool) != w->pool_full)
+		return "buffers are missing";
+	return "";
+}

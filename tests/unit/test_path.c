@@ -1,0 +1,1226 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/*
+ * The packet's way from frame to frame: real stages, real tables, frames on a loop-back port, and
+ * libsrtp2 as the clients' SRTP. Alice sends, Bob and Carol receive.
+ */
+#include "sfu-dp/proto/rtcp.h"
+#include "sfu-dp/proto/rtp.h"
+#include "sfu-dp/proto/rtp_ext.h"
+#include "shared/event.h"
+#include "tests/support/dp_world.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define MS 1000u
+#define SECOND 1000000u
+#define OPEN UINT64_MAX
+#define SSRC 0x11111111u
+#define OTHER_SSRC 0x22222222u
+#define BOB_SSRC 0x0b0b0b0bu
+#define CAROL_SSRC 0x0c0c0c0cu
+#define PT 96
+#define MAPPED_PT 101
+#define UNKNOWN_PT 97
+#define CLOCK 90000u
+/* Extension ids: as Alice sends, and as the others receive. */
+#define MID_IN 4
+#define RID_IN 10
+#define LEVEL_IN 1
+#define MID_OUT 1
+#define SEND_TIME_OUT 2
+#define LEVEL_OUT 7
+
+/* A VP8 payload descriptor of a frame start, then what may be ciphertext. */
+static const uint8_t media[] = {0x90, 0x80, 0x12, 0x9d, 0xa5, 0x5a, 0xff, 0x00, 0x01, 0x02, 0x03,
+	0x04, 0x05, 0x06, 0x07, 0x08, 0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x0e, 0x0f, 0x10};
+
+/** A call as programmed. */
+struct call {
+	struct world *w;
+	struct world_client alice, bob, carol;
+	uint16_t seq; /* next of Alice's */
+	unsigned at; /* worker that receives her flow */
+};
+
+static void put_producer(
+	struct call *call, uint32_t index, uint32_t version, uint32_t ssrc, uint32_t flags)
+{
+	struct sfu_command cmd = {
+		.type = SFU_CMD_PUT_PRODUCER,
+		.version = version,
+		.handle = sfu_handle_make(index, 1),
+		.u.producer = {
+			.transport = call->alice.handle,
+			.flags = flags,
+			.kind = SFU_VIDEO,
+			.codec_count = 1,
+			.encoding_count = 1,
+			.ext_count = 3,
+			.codec = {{PT, MAPPED_PT, SFU_CODEC_VP8, 0, CLOCK}},
+			.encoding = {{.ssrc = ssrc}},
+			.ext = {{MID_IN, SFU_EXT_MID}, {RID_IN, SFU_EXT_RID},
+				{LEVEL_IN, SFU_EXT_AUDIO_LEVEL}},
+			.mid_len = 1,
+			.mid = "0",
+			.cname_len = 5,
+			.cname = "alice",
+		},
+	};
+
+	assert_int_equal(world_apply(call->w, &cmd), SFU_STATUS_OK);
+}
+
+static void put_consumer(struct call *call, const struct world_client *client, uint32_t index,
+	uint32_t version, uint32_t ssrc, uint32_t flags)
+{
+	struct sfu_command cmd = {
+		.type = SFU_CMD_PUT_CONSUMER,
+		.version = version,
+		.handle = sfu_handle_make(index, 1),
+		.u.consumer = {
+			.transport = client->handle,
+			.producer = sfu_handle_make(0, 1),
+			.flags = flags,
+			.ssrc = ssrc,
+			.encoding = 255,
+			.payload_type_count = 1,
+			.ext_count = 3,
+			.payload_type = {MAPPED_PT},
+			.mid_len = 2,
+			.ext = {{MID_OUT, SFU_EXT_MID}, {SEND_TIME_OUT, SFU_EXT_ABS_SEND_TIME},
+				{LEVEL_OUT, SFU_EXT_AUDIO_LEVEL}},
+			.mid = "77",
+		},
+	};
+
+	assert_int_equal(world_apply(call->w, &cmd), SFU_STATUS_OK);
+}
+
+/** Everybody connected with the profile, nothing sent yet. */
+static void call_open(struct call *call, unsigned workers, bool spread, unsigned profile)
+{
+	struct world_client *all[] = {&call->alice, &call->bob, &call->carol};
+
+	memset(call, 0, sizeof(*call));
+	call->seq = 1000;
+	call->w = world_open(workers, spread, NULL);
+	assert_non_null(call->w);
+	assert_int_equal(world_put_room(call->w, 0, 1, true), SFU_STATUS_OK);
+	for (uint32_t i = 0; i < 3; i++) {
+		assert_int_equal(world_put_peer(call->w, i, 1, 0, OPEN), SFU_STATUS_OK);
+		assert_int_equal(
+			world_put_client(call->w, all[i], i, i, i ? 2 : 1, (uint16_t)(50000 + i)),
+			SFU_STATUS_OK);
+		// A port that spreads brings each flow to a worker of its own.
+		world_check(call->w, spread ? i % workers : 0, all[i], true);
+		if (profile)
+			assert_int_equal(world_put_keys(call->w, all[i], profile), SFU_STATUS_OK);
+	}
+	put_producer(call, 0, 1, SSRC, SFU_PRODUCER_E2EE);
+	put_consumer(call, &call->bob, 0, 1, BOB_SSRC, 0);
+	put_consumer(call, &call->carol, 1, 1, CAROL_SSRC, 0);
+	world_turn(call->w);
+	world_forget(call->w);
+}
+
+static void call_close(struct call *call)
+{
+	world_turn(call->w);
+	assert_string_equal(world_books(call->w), "");
+	world_client_end(&call->alice);
+	world_client_end(&call->bob);
+	world_client_end(&call->carol);
+	world_close(call->w);
+}
+
+static struct pkt_rtp packet(const struct call *call)
+{
+	return (struct pkt_rtp){
+		.ssrc = SSRC,
+		.timestamp = (uint32_t)(call->w->now_us * CLOCK / SECOND),
+		.seq = call->seq,
+		.payload_type = PT,
+		.marker = true,
+		.mid_id = MID_IN,
+		.mid = "0",
+		.level_id = LEVEL_IN,
+		.level = 0x55,
+		.payload = media,
+		.payload_len = sizeof(media),
+	};
+}
+
+/** One packet of Alice's, through to the ends. */
+static void alice_sends(struct call *call)
+{
+	struct pkt_rtp p = packet(call);
+
+	call->seq++;
+	world_rtp(call->w, call->at, &call->alice, &p);
+	world_turn(call->w);
+}
+
+/** The nth RTP packet that went to a client, opened; false when there is none. */
+static bool received(struct call *call, struct world_client *client, unsigned nth,
+	uint8_t plain[WORLD_PAYLOAD], struct rtp_view *view)
+{
+	for (unsigned i = 0; i < call->w->sent_count; i++) {
+		const struct world_sent *s = &call->w->sent[i];
+		int len = (int)s->len;
+
+		if (s->to.port != client->at.port || (s->octets[0] >> 6) != 2
+			|| (s->octets[1] >= 192 && s->octets[1] <= 223) || nth--)
+			continue;
+		memcpy(plain, s->octets, s->len);
+		assert_int_equal(srtp_unprotect(client->in, plain, &len), srtp_err_status_ok);
+		assert_int_equal(rtp_parse(plain, (size_t)len, view), RTP_OK);
+		return true;
+	}
+	return false;
+}
+
+static unsigned rtp_count(const struct call *call, const struct world_client *client)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < call->w->sent_count; i++) {
+		const struct world_sent *s = &call->w->sent[i];
+
+		n += s->to.port == client->at.port && (s->octets[0] >> 6) == 2
+		     && !(s->octets[1] >= 192 && s->octets[1] <= 223);
+	}
+	return n;
+}
+
+/** How many packets of an RTCP type (and count field, if not negative) went to a client. */
+static unsigned rtcp_received(struct call *call, struct world_client *client, unsigned type,
+	int count, struct rtcp_packet *last, uint8_t keep[WORLD_PAYLOAD])
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < call->w->sent_count; i++) {
+		const struct world_sent *s = &call->w->sent[i];
+		int len = (int)s->len;
+		uint8_t plain[WORLD_PAYLOAD];
+		struct rtcp_packet p;
+		struct rtcp_iter it;
+
+		if (s->to.port != client->at.port || s->octets[1] < 192 || s->octets[1] > 223
+			|| (s->octets[0] >> 6) != 2)
+			continue;
+		memcpy(plain, s->octets, s->len);
+		assert_int_equal(srtp_unprotect_rtcp(client->in, plain, &len), srtp_err_status_ok);
+		rtcp_iter_init(&it, plain, (size_t)len);
+		while (rtcp_next(&it, &p) == RTCP_OK) {
+			if (p.type != type || (count >= 0 && p.count != count))
+				continue;
+			n++;
+			if (!last)
+				continue;
+			memcpy(keep, plain, (size_t)len);
+			*last = p;
+			last->body = keep + (p.body - plain);
+		}
+	}
+	return n;
+}
+
+/* --- ICE and DTLS --- */
+
+static void only_the_sender_of_an_authentic_check_is_answered(void **state)
+{
+	struct row {
+		const char *about;
+		const char *ufrag, *pwd;
+		uint8_t role;
+		int damage; /* octet to flip, from the end; 0 = none */
+		enum drop_reason drop;
+		unsigned answers;
+	} rows[] = {
+		{"an authentic check", "ufrag0", "password-of-22-octets-0", STUN_ROLE_CONTROLLING,
+			0, DROP_COUNT, 1},
+		{"a ufrag that was not issued", "ufrag9", "password-of-22-octets-0",
+			STUN_ROLE_CONTROLLING, 0, DROP_stun_ufrag, 0},
+		{"another password", "ufrag0", "password-of-22-octets-1", STUN_ROLE_CONTROLLING, 0,
+			DROP_stun_integrity, 0},
+		{"a damaged fingerprint", "ufrag0", "password-of-22-octets-0",
+			STUN_ROLE_CONTROLLING, 1, DROP_stun_fingerprint, 0},
+		{"no fingerprint", "ufrag0", "password-of-22-octets-0", STUN_ROLE_CONTROLLING, -8,
+			DROP_stun_fingerprint, 0},
+		{"a length that is not true", "ufrag0", "password-of-22-octets-0",
+			STUN_ROLE_CONTROLLING, -4, DROP_stun_malformed, 0},
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct world *w = world_open(1, true, NULL);
+		const struct row *r = &rows[i];
+		struct world_client c;
+		uint8_t check[256];
+		size_t len;
+
+		print_message("  %s\n", r->about);
+		world_put_room(w, 0, 1, false);
+		world_put_peer(w, 0, 1, 0, 0);
+		world_put_client(w, &c, 0, 0, 1, 50000);
+		len = pkt_check(check, sizeof(check), r->ufrag, r->pwd, r->role, false, &w->checks);
+		if (r->damage > 0)
+			check[len - (size_t)r->damage] ^= 1;
+		if (r->damage < 0)
+			len -= (size_t)-r->damage;
+		if (r->damage == -8)
+			check[3] = (uint8_t)(check[3] - 8);
+		world_receive(w, 0, &c.at, check, len);
+		world_turn(w);
+		assert_int_equal(w->sent_count, r->answers);
+		assert_int_equal(w->notice_count, r->answers ? 2 : 0);
+		assert_int_equal(tuple_table_count(w->workers[0].tuples), r->answers);
+		if (r->drop != DROP_COUNT)
+			assert_int_equal(world_drops(w, r->drop), 1);
+		assert_string_equal(world_books(w), "");
+		world_close(w);
+	}
+}
+
+static void an_answer_says_where_the_check_came_from(void **state)
+{
+	struct world *w = world_open(1, true, NULL);
+	struct world_client c;
+	struct stun_view view;
+
+	(void)state;
+	world_put_room(w, 0, 1, false);
+	world_put_peer(w, 0, 1, 0, 0);
+	world_put_client(w, &c, 0, 0, 1, 50123);
+	world_check(w, 0, &c, true);
+	assert_int_equal(w->sent_count, 1);
+	assert_memory_equal(w->sent[0].to.mac, c.at.mac, 6);
+	assert_memory_equal(w->sent[0].to.ip, c.at.ip, 4);
+	assert_int_equal(w->sent[0].to.port, 50123);
+	assert_int_equal(w->sent[0].from.port, 40000);
+	assert_int_equal(stun_parse(w->sent[0].octets, w->sent[0].len, &view), STUN_OK);
+	assert_int_equal(view.class, STUN_SUCCESS);
+	assert_int_equal(stun_verify(w->sent[0].octets, &view, (const uint8_t *)c.pwd,
+				 strlen(c.pwd), &pkt_stun_crypto),
+		STUN_OK);
+	assert_int_equal(view.mapped.port, 50123);
+	assert_memory_equal(view.mapped.ip, c.at.ip, 4);
+	assert_int_equal(w->workers[0].count.answered, 1);
+	assert_int_equal(w->notice_count, 3);
+	assert_int_equal(w->notices[0].kind, NOTICE_CLAIMED);
+	assert_int_equal(w->notices[1].kind, NOTICE_VALIDATED);
+	assert_int_equal(w->notices[2].kind, NOTICE_NOMINATED);
+	world_close(w);
+}
+
+static void a_client_in_our_role_is_told_and_learns_us_nothing(void **state)
+{
+	struct world *w = world_open(1, true, NULL);
+	struct world_client c;
+	struct stun_view view;
+	uint8_t check[256];
+	size_t len;
+
+	(void)state;
+	world_put_room(w, 0, 1, false);
+	world_put_peer(w, 0, 1, 0, 0);
+	world_put_client(w, &c, 0, 0, 1, 50000);
+	len = pkt_check(
+		check, sizeof(check), c.ufrag, c.pwd, STUN_ROLE_CONTROLLED, true, &w->checks);
+	world_receive(w, 0, &c.at, check, len);
+	world_turn(w);
+	assert_int_equal(w->sent_count, 1);
+	assert_int_equal(stun_parse(w->sent[0].octets, w->sent[0].len, &view), STUN_OK);
+	assert_int_equal(view.error_code, 487);
+	assert_int_equal(transport_find(&w->objects, c.handle)->validated, 0);
+	world_close(w);
+}
+
+static void addresses_of_a_transport_are_bounded_and_stale_ones_give_way(void **state)
+{
+	struct world *w = world_open(1, true, NULL);
+	struct world_client c;
+
+	(void)state;
+	world_put_room(w, 0, 1, false);
+	world_put_peer(w, 0, 1, 0, 0);
+	world_put_client(w, &c, 0, 0, 1, 50000);
+	for (unsigned i = 0; i < TRANSPORT_TUPLES; i++) {
+		c.at.port = (uint16_t)(50000 + i);
+		world_check(w, 0, &c, i == 0);
+	}
+	assert_int_equal(w->sent_count, TRANSPORT_TUPLES);
+	c.at.port = 51000;
+	world_check(w, 0, &c, false);
+	assert_int_equal(w->sent_count, TRANSPORT_TUPLES);
+	assert_int_equal(world_drops(w, DROP_stun_tuples), 1);
+	// The nominated one stays, an unchecked one of the others gives way.
+	for (unsigned s = 0; s < 32; s++) {
+		world_pass(w, SECOND, 100 * MS);
+		c.at.port = 50000;
+		world_check(w, 0, &c, true);
+	}
+	c.at.port = 51000;
+	world_check(w, 0, &c, false);
+	assert_int_equal(world_drops(w, DROP_stun_tuples), 1);
+	assert_int_equal(transport_find(&w->objects, c.handle)->active, 0);
+	assert_string_equal(world_books(w), "");
+	world_close(w);
+}
+
+static void the_newest_nomination_wins(void **state)
+{
+	struct call call;
+
+	(void)state;
+	call_open(&call, 1, true, SFU_SRTP_AEAD_AES_128_GCM);
+	call.bob.at.port = 50500;
+	world_check(call.w, 0, &call.bob, false);
+	world_forget(call.w);
+	alice_sends(&call);
+	assert_int_equal(rtp_count(&call, &call.bob), 0);
+	world_check(call.w, 0, &call.bob, true);
+	world_forget(call.w);
+	alice_sends(&call);
+	assert_int_equal(rtp_count(&call, &call.bob), 1);
+	call_close(&call);
+}
+
+static void dtls_is_punted_only_from_a_validated_address(void **state)
+{
+	static const uint8_t record[64] = {22, 0xfe, 0xfd};
+	static const uint8_t giant[SFU_DTLS_MAX_BYTES + 1] = {22, 0xfe, 0xfd};
+	struct world *w = world_open(1, true, NULL);
+	struct world_client c;
+	struct worker_order o = {.kind = ORDER_DTLS};
+	struct pkt_addr stranger;
+
+	(void)state;
+	world_put_room(w, 0, 1, false);
+	world_put_peer(w, 0, 1, 0, 0);
+	world_put_client(w, &c, 0, 0, 1, 50000);
+	world_receive(w, 0, &c.at, record, sizeof(record));
+	world_turn(w);
+	assert_int_equal(world_drops(w, DROP_tuple_unknown), 1);
+	world_check(w, 0, &c, false);
+	world_forget(w);
+	world_receive(w, 0, &c.at, record, sizeof(record));
+	stranger = c.at;
+	stranger.port++;
+	world_receive(w, 0, &stranger, record, sizeof(record));
+	world_receive(w, 0, &c.at, giant, sizeof(giant));
+	world_turn(w);
+	assert_int_equal(world_drops(w, DROP_tuple_unknown), 2);
+	assert_int_equal(world_drops(w, DROP_dtls_size), 1);
+	assert_int_equal(w->notice_count, 1);
+	assert_int_equal(w->notices[0].kind, NOTICE_DTLS);
+	assert_true(w->notices[0].transport == c.handle);
+	assert_int_equal(w->sent_count, 0);
+
+	// The answer goes the same way back; to an address that is gone it goes nowhere.
+	o.handle = c.handle;
+	for (unsigned i = 0; i < 2; i++) {
+		o.value = i ? 99 : w->notices[0].value;
+		o.mbuf = rte_pktmbuf_alloc(w->pool);
+		memcpy(rte_pktmbuf_append(o.mbuf, sizeof(record)), record, sizeof(record));
+		assert_int_equal(
+			rte_ring_sp_enqueue_elem(w->workers[0].from_house, &o, sizeof(o)), 0);
+	}
+	world_turn(w);
+	assert_int_equal(w->sent_count, 1);
+	assert_int_equal(w->sent[0].to.port, c.at.port);
+	assert_memory_equal(w->sent[0].octets, record, sizeof(record));
+
+	for (unsigned i = 0; i < 100; i++)
+		world_receive(w, 0, &c.at, record, sizeof(record));
+	world_turn(w);
+	assert_true(world_drops(w, DROP_dtls_rate) >= 30);
+	assert_true(w->workers[0].count.punted <= 65);
+	assert_string_equal(world_books(w), "");
+	world_close(w);
+}
+
+static void without_checks_consent_ends_and_nothing_is_sent(void **state)
+{
+	struct call call;
+
+	(void)state;
+	call_open(&call, 1, true, SFU_SRTP_AEAD_AES_128_GCM);
+	for (unsigned s = 0; s < 31; s++) {
+		world_pass(call.w, SECOND, 250 * MS);
+		world_check(call.w, 0, &call.alice, true);
+		world_check(call.w, 0, &call.carol, true);
+	}
+	assert_true(call.w->notice_count > 0);
+	assert_int_equal(call.w->notices[call.w->notice_count - 1].kind, NOTICE_CONSENT_LOST);
+	assert_true(call.w->notices[call.w->notice_count - 1].transport == call.bob.handle);
+	world_forget(call.w);
+	alice_sends(&call);
+	assert_int_equal(rtp_count(&call, &call.bob), 0);
+	assert_int_equal(rtp_count(&call, &call.carol), 1);
+	assert_int_equal(world_edges(call.w, EDGE_not_connected), 1);
+	world_check(call.w, 0, &call.bob, true);
+	assert_int_equal(world_drops(call.w, DROP_transport_closed), 1);
+	call_close(&call);
+}
+
+/* --- media --- */
+
+static void check_copy(struct call *call, struct world_client *client, uint32_t ssrc)
+{
+	uint8_t plain[WORLD_PAYLOAD];
+	struct rtp_ext_elem e;
+	struct rtp_view v;
+	uint8_t sent_at[3];
+
+	assert_true(received(call, client, 0, plain, &v));
+	assert_int_equal(v.ssrc, ssrc);
+	assert_int_equal(v.payload_type, MAPPED_PT);
+	assert_true(v.marker);
+	assert_true(v.seq < 0x8000);
+	assert_int_equal(v.payload_len, sizeof(media));
+	assert_memory_equal(plain + v.payload_off, media, sizeof(media));
+	assert_true(rtp_ext_find(v.ext_profile, plain + v.ext_off, v.ext_len, MID_OUT, &e));
+	assert_int_equal(e.len, 2);
+	assert_memory_equal(e.data, "77", 2);
+	assert_true(rtp_ext_find(v.ext_profile, plain + v.ext_off, v.ext_len, LEVEL_OUT, &e));
+	assert_int_equal(e.data[0], 0x55);
+	assert_true(rtp_ext_find(v.ext_profile, plain + v.ext_off, v.ext_len, SEND_TIME_OUT, &e));
+	rtp_ext_put_be24(sent_at, rtp_ext_abs_send_time(call->w->now_us));
+	assert_memory_equal(e.data, sent_at, 3);
+	assert_false(rtp_ext_find(v.ext_profile, plain + v.ext_off, v.ext_len, MID_IN, &e));
+	assert_false(rtp_ext_find(v.ext_profile, plain + v.ext_off, v.ext_len, RID_IN, &e));
+}
+
+static void every_profile_brings_the_same_payload_to_each_consumer(void **state)
+{
+	static const unsigned profiles[] = {
+		SFU_SRTP_AES128_CM_SHA1_80, SFU_SRTP_AEAD_AES_128_GCM, SFU_SRTP_AEAD_AES_256_GCM};
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		struct pkt_rtp p;
+		struct call call;
+
+		call_open(&call, 1, true, profiles[i]);
+		p = packet(&call);
+		p.rid_id = RID_IN;
+		p.rid = "h";
+		world_rtp(call.w, 0, &call.alice, &p);
+		world_turn(call.w);
+		assert_int_equal(rtp_count(&call, &call.alice), 0);
+		check_copy(&call, &call.bob, BOB_SSRC);
+		check_copy(&call, &call.carol, CAROL_SSRC);
+		assert_int_equal(call.w->workers[0].count.forwarded, 1);
+		assert_int_equal(call.w->workers[0].count.egress_packets, 2);
+		call_close(&call);
+	}
+}
+
+/** What Alice, or somebody in her name, may send, and what becomes of it. */
+static void nothing_but_authentic_media_is_forwarded(void **state)
+{
+	enum deed {
+		PLAIN,
+		REPLAYED,
+		DAMAGED,
+		WRONG_KEY,
+		FROM_ELSEWHERE,
+		UNKNOWN_SSRC,
+		UNKNOWN_TYPE,
+		PADDING_ONLY,
+		PADDED,
+		BAD_PADDING,
+		SHORT,
+		JUNK,
+		GATE_OF_ALICE,
+		PAUSED,
+	};
+	static const struct {
+		const char *about;
+		enum deed deed;
+		enum drop_reason drop;
+		unsigned copies;
+	} rows[] = {
+		{"a good packet", PLAIN, DROP_COUNT, 2},
+		{"a replay", REPLAYED, DROP_srtp_replay, 2},
+		{"a damaged tag", DAMAGED, DROP_srtp_auth, 0},
+		{"another key", WRONG_KEY, DROP_srtp_auth, 0},
+		{"another address", FROM_ELSEWHERE, DROP_tuple_unknown, 0},
+		{"an SSRC that nobody announced", UNKNOWN_SSRC, DROP_srtp_ssrc, 0},
+		{"a payload type that nobody announced", UNKNOWN_TYPE, DROP_rtp_payload_type, 0},
+		{"a probe of padding", PADDING_ONLY, DROP_rtp_padding_only, 0},
+		{"a padded packet", PADDED, DROP_COUNT, 2},
+		{"more padding than packet", BAD_PADDING, DROP_rtp_malformed, 0},
+		{"a header cut off", SHORT, DROP_rtp_malformed, 0},
+		{"junk", JUNK, DROP_kind_unknown, 0},
+		{"a sender that is not ready", GATE_OF_ALICE, DROP_producer_gate, 0},
+		{"a paused producer", PAUSED, DROP_producer_paused, 0},
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		uint8_t buf[256];
+		struct world_client *from;
+		struct pkt_rtp p;
+		struct call call;
+		int len;
+
+		print_message("  %s\n", rows[i].about);
+		call_open(&call, 1, true, SFU_SRTP_AEAD_AES_128_GCM);
+		p = packet(&call);
+		from = rows[i].deed == WRONG_KEY ? &call.bob : &call.alice;
+		switch (rows[i].deed) {
+		case UNKNOWN_SSRC:
+			p.ssrc = OTHER_SSRC;
+			p.mid_id = 0;
+			break;
+		case UNKNOWN_TYPE:
+			p.payload_type = UNKNOWN_PT;
+			break;
+		case PADDING_ONLY:
+			p.payload_len = 0;
+			p.padding = 200;
+			break;
+		case PADDED:
+			p.padding = 9;
+			break;
+		case BAD_PADDING:
+			p.padding = 1;
+			break;
+		case GATE_OF_ALICE:
+			world_put_peer(call.w, 0, 2, 0, call.w->now_us);
+			break;
+		case PAUSED:
+			put_producer(&call, 0, 2, SSRC, SFU_PRODUCER_E2EE | SFU_PRODUCER_PAUSED);
+			break;
+		default:
+			break;
+		}
+		len = (int)pkt_rtp(buf, sizeof(buf), &p);
+		if (rows[i].deed == BAD_PADDING)
+			buf[len - 1] = 255;
+		assert_int_equal(srtp_protect(from->out, buf, &len), srtp_err_status_ok);
+		if (rows[i].deed == DAMAGED)
+			buf[len - 1] ^= 1;
+		if (rows[i].deed == SHORT)
+			len = 14;
+		if (rows[i].deed == JUNK)
+			buf[0] = 0xff;
+		if (rows[i].deed == FROM_ELSEWHERE)
+			call.alice.at.port = 55555;
+		world_receive(call.w, 0, &call.alice.at, buf, (size_t)len);
+		if (rows[i].deed == REPLAYED)
+			world_receive(call.w, 0, &call.alice.at, buf, (size_t)len);
+		world_turn(call.w);
+		if (rows[i].drop != DROP_COUNT)
+			assert_int_equal(world_drops(call.w, rows[i].drop), 1);
+		assert_int_equal(call.w->workers[0].count.egress_packets, rows[i].copies);
+		if (rows[i].deed == PADDED)
+			check_copy(&call, &call.bob, BOB_SSRC);
+		call_close(&call);
+	}
+}
+
+static void before_keys_media_is_dropped(void **state)
+{
+	static const uint8_t rtp[64] = {0x80, PT};
+	struct call call;
+
+	(void)state;
+	call_open(&call, 1, true, 0);
+	world_receive(call.w, 0, &call.alice.at, rtp, sizeof(rtp));
+	world_turn(call.w);
+	assert_int_equal(world_drops(call.w, DROP_srtp_no_keys), 1);
+	call_close(&call);
+}
+
+static void a_shut_gate_holds_until_the_peer_is_ready(void **state)
+{
+	uint8_t plain[WORLD_PAYLOAD];
+	struct rtp_view first, after;
+	struct call call;
+
+	(void)state;
+	call_open(&call, 1, true, SFU_SRTP_AEAD_AES_128_GCM);
+	alice_sends(&call);
+	assert_true(received(&call, &call.bob, 0, plain, &first));
+	world_forget(call.w);
+
+	// Bob has a grace of 50 ms, then nothing.
+	world_put_peer(call.w, 1, 2, 0, call.w->now_us + 50 * MS);
+	world_pass(call.w, 40 * MS, 20 * MS);
+	alice_sends(&call);
+	assert_int_equal(rtp_count(&call, &call.bob), 1);
+	world_pass(call.w, 60 * MS, 20 * MS);
+	world_forget(call.w);
+	for (unsigned i = 0; i < 50; i++)
+		alice_sends(&call);
+	assert_int_equal(rtp_count(&call, &call.bob), 0);
+	assert_int_equal(rtp_count(&call, &call.carol), 50);
+	assert_int_equal(world_edges(call.w, EDGE_gate), 50);
+
+	// Ready again: at once, without a gap, and with a key-frame request.
+	world_pass(call.w, SECOND, 250 * MS);
+	world_forget(call.w);
+	world_put_peer(call.w, 1, 3, 0, OPEN);
+	alice_sends(&call);
+	assert_true(received(&call, &call.bob, 0, plain, &after));
+	assert_int_equal((uint16_t)(after.seq - first.seq), 2);
+	assert_int_equal(
+		rtcp_received(&call, &call.alice, RTCP_PSFB, RTCP_PSFB_PLI, NULL, NULL), 1);
+	call_close(&call);
+}
+
+static void in_a_room_that_requires_nothing_no_gate_is_shut(void **state)
+{
+	struct call call;
+
+	(void)state;
+	call_open(&call, 1, true, SFU_SRTP_AEAD_AES_128_GCM);
+	world_put_peer(call.w, 1, 2, 0, 0);
+	alice_sends(&call);
+	assert_int_equal(rtp_count(&call, &call.bob), 0);
+	assert_int_equal(world_put_room(call.w, 0, 2, false), SFU_STATUS_OK);
+	alice_sends(&call);
+	assert_int_equal(rtp_count(&call, &call.bob), 1);
+	assert_int_equal(world_put_room(call.w, 0, 3, true), SFU_STATUS_OK);
+	alice_sends(&call);
+	assert_int_equal(rtp_count(&call, &call.bob), 1);
+	call_close(&call);
+}
+
+static void a_paused_consumer_goes_on_without_a_gap(void **state)
+{
+	uint8_t plain[WORLD_PAYLOAD];
+	struct rtp_view before, after;
+	struct call call;
+
+	(void)state;
+	call_open(&call, 1, true, SFU_SRTP_AEAD_AES_128_GCM);
+	alice_sends(&call);
+	assert_true(received(&call, &call.bob, 0, plain, &before));
+	put_consumer(&call, &call.bob, 0, 2, BOB_SSRC, SFU_CONSUMER_PAUSED);
+	world_pass(call.w, 200 * MS, 100 * MS);
+	for (unsigned i = 0; i < 20; i++)
+		alice_sends(&call);
+	assert_int_equal(rtp_count(&call, &call.bob), 1);
+	world_pass(call.w, 800 * MS, 100 * MS);
+	world_forget(call.w);
+	put_consumer(&call, &call.bob, 0, 3, BOB_SSRC, 0);
+	world_turn(call.w);
+	assert_int_equal(
+		rtcp_received(&call, &call.alice, RTCP_PSFB, RTCP_PSFB_PLI, NULL, NULL), 1);
+	alice_sends(&call);
+	assert_true(received(&call, &call.bob, 0, plain, &after));
+	assert_int_equal((uint16_t)(after.seq - before.seq), 1);
+	assert_int_equal(after.timestamp - before.timestamp, CLOCK);
+	call_close(&call);
+}
+
+static void an_ssrc_is_learnt_by_mid_and_changed_by_it(void **state)
+{
+	uint8_t plain[WORLD_PAYLOAD];
+	struct rtp_view first, second;
+	struct sfu_command gone
+		= {.type = SFU_CMD_DELETE_PRODUCER, .handle = sfu_handle_make(0, 1)};
+	struct pkt_rtp p;
+	struct call call;
+
+	(void)state;
+	call_open(&call, 1, true, SFU_SRTP_AEAD_AES_128_GCM);
+	// The same again, but with an SSRC to learn.
+	assert_int_equal(world_apply(call.w, &gone), SFU_STATUS_OK);
+	world_turn(call.w);
+	{
+		struct sfu_command cmd = {
+			.type = SFU_CMD_PUT_PRODUCER,
+			.version = 1,
+			.handle = sfu_handle_make(0, 2),
+			.u.producer = {
+				.transport = call.alice.handle,
+				.kind = SFU_VIDEO,
+				.codec_count = 1,
+				.encoding_count = 1,
+				.ext_count = 1,
+				.codec = {{PT, MAPPED_PT, SFU_CODEC_VP8, 0, CLOCK}},
+				.ext = {{MID_IN, SFU_EXT_MID}},
+				.mid_len = 1,
+				.mid = "0",
+			},
+		};
+
+		assert_int_equal(world_apply(call.w, &cmd), SFU_STATUS_OK);
+		cmd = (struct sfu_command){
+			.type = SFU_CMD_PUT_CONSUMER,
+			.version = 1,
+			.handle = sfu_handle_make(2, 1),
+			.u.consumer = {
+				.transport = call.bob.handle,
+				.producer = sfu_handle_make(0, 2),
+				.ssrc = BOB_SSRC + 2,
+				.encoding = 255,
+				.payload_type_count = 1,
+				.payload_type = {MAPPED_PT},
+			},
+		};
+		assert_int_equal(world_apply(call.w, &cmd), SFU_STATUS_OK);
+	}
+	p = packet(&call);
+	p.ssrc = OTHER_SSRC;
+	p.mid = "9";
+	world_rtp(call.w, 0, &call.alice, &p);
+	assert_int_equal(world_drops(call.w, DROP_srtp_ssrc), 1);
+	p.mid = "0";
+	p.seq++;
+	world_rtp(call.w, 0, &call.alice, &p);
+	world_turn(call.w);
+	assert_true(received(&call, &call.bob, 0, plain, &first));
+	// Bound now: no extension needed.
+	p.mid_id = 0;
+	p.seq++;
+	world_rtp(call.w, 0, &call.alice, &p);
+	world_turn(call.w);
+	assert_int_equal(rtp_count(&call, &call.bob), 2);
+	// A new source takes over, the old one is out.
+	world_forget(call.w);
+	call.w->now_us += 10 * MS;
+	p.ssrc = 0x33333333;
+	p.seq = 60000;
+	p.timestamp = 5;
+	p.mid_id = MID_IN;
+	world_rtp(call.w, 0, &call.alice, &p);
+	world_turn(call.w);
+	assert_true(received(&call, &call.bob, 0, plain, &second));
+	assert_int_equal((uint16_t)(second.seq - first.seq), 2);
+	assert_true(second.timestamp - first.timestamp > 0
+		    && second.timestamp - first.timestamp <= CLOCK);
+	p.ssrc = OTHER_SSRC;
+	p.seq = (uint16_t)(call.seq + 3);
+	world_rtp(call.w, 0, &call.alice, &p);
+	world_turn(call.w);
+	assert_int_equal(rtp_count(&call, &call.bob), 1);
+	assert_int_equal(world_drops(call.w, DROP_srtp_ssrc), 2);
+	call_close(&call);
+}
+
+static void a_copy_that_the_port_cannot_carry_is_not_sent(void **state)
+{
+	static uint8_t big[1472];
+	struct pkt_rtp p;
+	struct call call;
+
+	(void)state;
+	call_open(&call, 1, true, SFU_SRTP_AEAD_AES_128_GCM);
+	p = packet(&call);
+	p.payload = big;
+	p.payload_len = 1472 - 12 - 16;
+	p.mid_id = p.level_id = 0;
+	world_rtp(call.w, 0, &call.alice, &p);
+	world_turn(call.w);
+	// MID and send time do not fit any more.
+	assert_int_equal(world_edges(call.w, EDGE_too_long), 2);
+	call_close(&call);
+}
+
+static void a_stream_crosses_the_rollover(void **state)
+{
+	uint8_t plain[WORLD_PAYLOAD];
+	struct rtp_view v;
+	struct call call;
+	uint16_t before = 0;
+
+	(void)state;
+	call_open(&call, 1, true, SFU_SRTP_AES128_CM_SHA1_80);
+	call.seq = 0x7ff0;
+	for (unsigned i = 0; i < 70000; i++) {
+		alice_sends(&call);
+		// libsrtp2 on the other side keeps its own count.
+		assert_true(received(&call, &call.bob, 0, plain, &v));
+		if (i)
+			assert_int_equal((uint16_t)(v.seq - before), 1);
+		before = v.seq;
+		world_forget(call.w);
+	}
+	call_close(&call);
+}
+
+/* --- two workers --- */
+
+static void workers_share_a_call(void **state)
+{
+	(void)state;
+	for (unsigned spread = 0; spread < 2; spread++) {
+		uint64_t per[2], handed, fanned;
+		struct call call;
+
+		call_open(&call, 2, spread, SFU_SRTP_AEAD_AES_128_GCM);
+		for (unsigned i = 0; i < 100; i++)
+			alice_sends(&call);
+		assert_int_equal(rtp_count(&call, &call.bob), 100);
+		assert_int_equal(rtp_count(&call, &call.carol), 100);
+		for (unsigned i = 0; i < 100; i++) {
+			uint8_t plain[WORLD_PAYLOAD];
+			struct rtp_view v;
+
+			assert_true(received(&call, &call.carol, i, plain, &v));
+			assert_memory_equal(plain + v.payload_off, media, sizeof(media));
+		}
+		per[0] = call.w->workers[0].count.egress_packets;
+		per[1] = call.w->workers[1].count.egress_packets;
+		handed = call.w->workers[0].count.handoff_out
+			 + call.w->workers[1].count.handoff_out;
+		fanned = call.w->workers[0].count.fanout_out + call.w->workers[1].count.fanout_out;
+		print_message("  spread %u: worker 0 sent %lu, worker 1 %lu, handed %lu, fanned "
+			      "%lu\n",
+			spread, per[0], per[1], handed, fanned);
+		assert_int_equal(per[0], 100);
+		assert_int_equal(per[1], 100);
+		assert_int_equal(fanned, 100);
+		// Only a port that does not spread makes worker 0 hand packets on.
+		assert_true(spread ? handed == 0 : handed > 0);
+		call_close(&call);
+	}
+}
+
+static void a_flow_that_moves_to_another_queue_is_handed_to_the_owner(void **state)
+{
+	struct call call;
+	uint64_t before;
+
+	(void)state;
+	call_open(&call, 2, true, SFU_SRTP_AEAD_AES_128_GCM);
+	before = call.w->workers[0].count.forwarded;
+	// Alice's new port arrives on the other queue: first nothing, then a check, then media.
+	call.alice.at.port = 55555;
+	call.at = 1;
+	alice_sends(&call);
+	assert_int_equal(world_drops(call.w, DROP_tuple_unknown), 1);
+	world_forget(call.w);
+	world_check(call.w, 1, &call.alice, true);
+	assert_int_equal(call.w->sent_count, 1);
+	assert_int_equal(call.w->sent[0].to.port, 55555);
+	alice_sends(&call);
+	assert_int_equal(call.w->workers[0].count.forwarded, before + 1);
+	assert_int_equal(call.w->workers[1].count.handoff_out, 2);
+	assert_int_equal(call.w->workers[0].count.handoff_in, 2);
+	assert_int_equal(rtp_count(&call, &call.carol), 1);
+	call_close(&call);
+}
+
+static void a_transport_removed_on_the_way_leaves_nothing_behind(void **state)
+{
+	struct sfu_command gone = {.type = SFU_CMD_DELETE_TRANSPORT};
+	struct pkt_rtp p;
+	struct call call;
+	unsigned victim;
+
+	(void)state;
+	for (victim = 0; victim < 2; victim++) {
+		call_open(&call, 2, false, SFU_SRTP_AEAD_AES_128_GCM);
+		p = packet(&call);
+		gone.handle = victim ? call.carol.handle : call.alice.handle;
+		// In the ring between the workers when its transport goes.
+		world_rtp(call.w, 0, &call.alice, &p);
+		assert_int_equal(world_apply(call.w, &gone), SFU_STATUS_OK);
+		world_turn(call.w);
+		assert_string_equal(world_books(call.w), "");
+		world_pass(call.w, SECOND, 100 * MS);
+		p.seq++;
+		world_rtp(call.w, 0, &call.alice, &p);
+		world_turn(call.w);
+		if (!victim)
+			assert_true(world_drops(call.w, DROP_tuple_unknown) >= 1);
+		call_close(&call);
+	}
+}
+
+/* --- RTCP --- */
+
+static void reports_are_sent_once_a_second(void **state)
+{
+	struct rtcp_report_block block;
+	struct rtcp_packet packet_;
+	struct rtcp_report report;
+	uint8_t keep[WORLD_PAYLOAD];
+	struct call call;
+	unsigned n;
+
+	(void)state;
+	call_open(&call, 1, true, SFU_SRTP_AEAD_AES_128_GCM);
+	for (unsigned i = 0; i < 250; i++) {
+		if (i % 10 == 9)
+			call.seq++; // Lost on the way to us.
+		alice_sends(&call);
+		world_pass(call.w, 20 * MS, 10 * MS);
+	}
+	n = rtcp_received(&call, &call.alice, RTCP_RR, 1, &packet_, keep);
+	assert_true(n >= 4 && n <= 6);
+	assert_int_equal(rtcp_report_parse(&packet_, &report), RTCP_OK);
+	assert_true(rtcp_report_block(&report, 0, &block));
+	assert_int_equal(block.ssrc, SSRC);
+	assert_in_range(block.fraction_lost, 20, 28);
+	assert_in_range(block.cumulative_lost, 20, 25);
+	assert_in_range((call.seq - 1u) - block.highest_seq, 0, 60);
+	call_close(&call);
+}
+
+static void consumers_get_sender_reports_of_their_own_stream(void **state)
+{
+	struct rtcp_sender_info info = {.ntp = rtcp_ntp_from_us(7777 * (uint64_t)SECOND),
+		.ssrc = SSRC,
+		.packets = 1,
+		.octets = 1};
+	uint8_t sr[64], keep[WORLD_PAYLOAD], plain[WORLD_PAYLOAD];
+	struct rtcp_packet packet_;
+	struct rtcp_report report;
+	struct rtp_view v;
+	struct call call;
+	uint32_t offset;
+
+	(void)state;
+	call_open(&call, 1, true, SFU_SRTP_AEAD_AES_128_GCM);
+	alice_sends(&call);
+	assert_true(received(&call, &call.bob, 0, plain, &v));
+	offset = v.timestamp - (uint32_t)(call.w->now_us * CLOCK / SECOND);
+	// Her clock: timestamp 0x1000 was at her 7777 s, which is now.
+	info.rtp_timestamp = 0x1000;
+	world_rtcp(call.w, 0, &call.alice, sr, rtcp_encode_sr(sr, sizeof(sr), &info, NULL, 0));
+	world_turn(call.w);
+	world_forget(call.w);
+	world_pass(call.w, 1500 * MS, 10 * MS);
+	assert_in_range(rtcp_received(&call, &call.bob, RTCP_SR, 0, &packet_, keep), 1, 2);
+	assert_int_equal(rtcp_report_parse(&packet_, &report), RTCP_OK);
+	assert_int_equal(report.info.ssrc, BOB_SSRC);
+	assert_int_equal(report.info.packets, 1);
+	assert_int_equal(report.info.octets, sizeof(media));
+	{
+		// The same instant on both axes.
+		uint64_t passed_us = rtcp_ntp_to_us(report.info.ntp) - 1000000000u;
+		uint32_t expected = 0x1000 + offset + (uint32_t)(passed_us * CLOCK / SECOND);
+
+		assert_in_range(report.info.rtp_timestamp - expected + 2, 0, 4);
+	}
+	call_close(&call);
+}
+
+static void reports_of_a_receiver_are_kept_with_its_consumer(void **state)
+{
+	struct rtcp_report_block block
+		= {.ssrc = BOB_SSRC, .fraction_lost = 64, .cumulative_lost = 17, .jitter = 99};
+	struct rtcp_packet packet_;
+	struct rtcp_report report;
+	uint8_t rr[64], keep[WORLD_PAYLOAD];
+	struct consumer *c;
+	struct call call;
+
+	(void)state;
+	call_open(&call, 1, true, SFU_SRTP_AEAD_AES_128_GCM);
+	alice_sends(&call);
+	world_pass(call.w, 1200 * MS, 10 * MS);
+	assert_true(rtcp_received(&call, &call.bob, RTCP_SR, 0, &packet_, keep) >= 1);
+	assert_int_equal(rtcp_report_parse(&packet_, &report), RTCP_OK);
+	c = consumer_find(&call.w->objects, sfu_handle_make(0, 1));
+	// 40 ms on the way, 30 ms kept.
+	call.w->now_us = c->sr_sent_us + 70 * MS;
+	block.lsr = rtcp_ntp_mid(report.info.ntp);
+	block.dlsr = rtcp_mid_from_us(30 * MS);
+	world_rtcp(call.w, 0, &call.bob, rr, rtcp_encode_rr(rr, sizeof(rr), 1, &block, 1));
+	assert_int_equal(c->report_fraction_lost, 64);
+	assert_int_equal(c->report_lost, 17);
+	assert_int_equal(c->report_jitter, 99);
+	assert_in_range(c->report_rtt_us, 39900, 40100);
+	// About somebody else's stream he may say what he likes.
+	block.ssrc = CAROL_SSRC;
+	world_rtcp(call.w, 0, &call.bob, rr, rtcp_encode_rr(rr, sizeof(rr), 1, &block, 1));
+	c = consumer_find(&call.w->objects, sfu_handle_make(1, 1));
+	assert_int_equal(c->report_lost, 0);
+	call_close(&call);
+}
+
+static unsigned plis(struct call *call)
+{
+	unsigned n = rtcp_received(call, &call->alice, RTCP_PSFB, RTCP_PSFB_PLI, NULL, NULL);
+
+	world_forget(call->w);
+	return n;
+}
+
+static void key_frame_requests_are_merged(void **state)
+{
+	uint8_t pli[16], fir[32], bye[16];
+	struct rtcp_fir entry = {.ssrc = CAROL_SSRC};
+	const uint32_t ssrc = SSRC;
+	struct call call;
+	unsigned total;
+
+	(void)state;
+	call_open(&call, 1, true, SFU_SRTP_AEAD_AES_128_GCM);
+	alice_sends(&call);
+	world_pass(call.w, 10 * MS, 10 * MS);
+	assert_int_equal(plis(&call), 1); // Consumers started.
+	world_pass(call.w, SECOND, 100 * MS);
+	alice_sends(&call);
+	world_pass(call.w, SECOND, 100 * MS);
+	world_forget(call.w);
+	// 2,000 requests in ten seconds, by two receivers in two ways.
+	total = 0;
+	for (unsigned i = 0; i < 1000; i++) {
+		world_rtcp(
+			call.w, 0, &call.bob, pli, rtcp_encode_pli(pli, sizeof(pli), 1, BOB_SSRC));
+		entry.seq = (uint8_t)i;
+		world_rtcp(
+			call.w, 0, &call.carol, fir, rtcp_encode_fir(fir, sizeof(fir), 1, &entry));
+		alice_sends(&call);
+		world_pass(call.w, 10 * MS, 10 * MS);
+		total += plis(&call);
+	}
+	assert_in_range(total, 18, 21);
+	// Nothing open any more: silence. Foreign SSRCs and a BYE change nothing.
+	world_pass(call.w, 2 * SECOND, 100 * MS);
+	alice_sends(&call);
+	world_pass(call.w, 2 * SECOND, 100 * MS);
+	world_forget(call.w);
+	world_rtcp(call.w, 0, &call.bob, pli, rtcp_encode_pli(pli, sizeof(pli), 1, CAROL_SSRC));
+	world_rtcp(call.w, 0, &call.bob, pli, rtcp_encode_pli(pli, sizeof(pli), 1, SSRC));
+	world_rtcp(call.w, 0, &call.bob, bye, rtcp_encode_bye(bye, sizeof(bye), &ssrc, 1));
+	world_pass(call.w, SECOND, 100 * MS);
+	assert_int_equal(plis(&call), 0);
+	alice_sends(&call);
+	assert_int_equal(rtp_count(&call, &call.bob), 1);
+	call_close(&call);
+}
+
+static void feedback_with_a_broken_tail_does_no_harm(void **state)
+{
+	uint8_t compound[64];
+	struct call call;
+	size_t len;
+
+	(void)state;
+	call_open(&call, 1, true, SFU_SRTP_AES128_CM_SHA1_80);
+	alice_sends(&call);
+	world_pass(call.w, 100 * MS, 10 * MS);
+	alice_sends(&call);
+	world_pass(call.w, SECOND, 100 * MS);
+	world_forget(call.w);
+	len = rtcp_encode_pli(compound, sizeof(compound), 1, BOB_SSRC);
+	// Announces more than there is.
+	memcpy(compound + len, (const uint8_t[]){0x81, 206, 0xff, 0xff}, 4);
+	world_rtcp(call.w, 0, &call.bob, compound, len + 4);
+	world_turn(call.w);
+	assert_int_equal(plis(&call), 1);
+	alice_sends(&call);
+	assert_int_equal(rtp_count(&call, &call.bob), 1);
+	call_close(&call);
+}
+
+static void forged_and_replayed_rtcp_is_dropped(void **state)
+{
+	uint8_t buf[64] = {0};
+	int len;
+	struct call call;
+
+	(void)state;
+	call_open(&call, 1, true, SFU_SRTP_AEAD_AES_128_GCM);
+	len = (int)rtcp_encode_pli(buf, sizeof(buf), 1, BOB_SSRC);
+	assert_int_equal(srtp_protect_rtcp(call.bob.out, buf, &len), srtp_err_status_ok);
+	world_receive(call.w, 0, &call.bob.at, buf, (size_t)len);
+	world_receive(call.w, 0, &call.bob.at, buf, (size_t)len);
+	assert_int_equal(world_drops(call.w, DROP_srtcp_replay), 1);
+	buf[len - 1]++; // Another index: the tag no longer fits.
+	world_receive(call.w, 0, &call.bob.at, buf, (size_t)len);
+	assert_int_equal(world_drops(call.w, DROP_srtcp_auth), 1);
+	call_close(&call);
+}
+
+/* --- all kinds of junk --- */
+
+static void junk_is_counted_and_never_answered(void **state)
+{
+	static const uint8_t first[]
+		= {0, 1, 2, 3, 19, 20, 22, 63, 64, 127, 128, 144, 191, 192, 255};
+	uint64_t random = 88172645463325252u, in;
+	struct call call;
+
+	(void)state;
+	call_open(&call, 2, false, SFU_SRTP_AEAD_AES_128_GCM);
+	in = call.w->workers[0].count.rx_packets;
+	for (unsigned i = 0; i < 50000; i++) {
+		uint8_t junk[256];
+		struct pkt_addr from = i % 2 ? call.alice.at : call.bob.at;
+		size_t len;
+
+		for (unsigned k = 0; k < sizeof(junk); k++) {
+			random ^= random << 13;
+			random ^= random >> 7;
+			random ^= random << 17;
+			junk[k] = (uint8_t)(random >> 24);
+		}
+		len = junk[10];
+		junk[0] = first[i % sizeof(first)];
+		if (i % 3 == 0)
+			from.port = (uint16_t)(random >> 8);
+		world_receive(call.w, 0, &from, junk, len);
+		if (i % 64 == 0)
+			world_turn(call.w);
+	}
+	world_turn(call.w);
+	assert_int_equal(call.w->workers[0].count.rx_packets - in, 50000);
+	assert_int_equal(call.w->sent_count, 0);
+	alice_sends(&call);
+	assert_int_equal(rtp_count(&call, &call.bob), 1);
+	call_close(&call);
+}
+
+static int start(void **state)
+{
+	(void)state;
+	return world_start("test_path", 2);
+}
+
+static int stop(void **state)
+{
+	(void)state;
+	world_stop();
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(only_the_sender_of_an_authentic_check_is_answered),
+		cmocka_unit_test(an_answer_says_where_the_check_came_from),
+		cmocka_unit_test(a_client_in_our_role_is_told_and_learns_us_nothing),
+		cmocka_unit_test(addresses_of_a_transport_are_bounded_and_stale_ones_give_way),
+		cmocka_unit_test(the_newest_nomination_wins),
+		cmocka_unit_test(dtls_is_punted_only_from_a_validated_address),
+		cmocka_unit_test(without_checks_consent_ends_and_nothing_is_sent),
+		cmocka_unit_test(every_profile_brings_the_same_payload_to_each_consumer),
+		cmocka_unit_test(nothing_but_authentic_media_is_forwarded),
+		cmocka_unit_test(before_keys_media_is_dropped),
+		cmocka_unit_test(a_shut_gate_holds_until_the_peer_is_ready),
+		cmocka_unit_test(in_a_room_that_requires_nothing_no_gate_is_shut),
+		cmocka_unit_test(a_paused_consumer_goes_on_without_a_gap),
+		cmocka_unit_test(an_ssrc_is_learnt_by_mid_and_changed_by_it),
+		cmocka_unit_test(a_copy_that_the_port_cannot_carry_is_not_sent),
+		cmocka_unit_test(a_stream_crosses_the_rollover),
+		cmocka_unit_test(workers_share_a_call),
+		cmocka_unit_test(a_flow_that_moves_to_another_queue_is_handed_to_the_owner),
+		cmocka_unit_test(a_transport_removed_on_the_way_leaves_nothing_behind),
+		cmocka_unit_test(reports_are_sent_once_a_second),
+		cmocka_unit_test(consumers_get_sender_reports_of_their_own_stream),
+		cmocka_unit_test(reports_of_a_receiver_are_kept_with_its_consumer),
+		cmocka_unit_test(key_frame_requests_are_merged),
+		cmocka_unit_test(feedback_with_a_broken_tail_does_no_harm),
+		cmocka_unit_test(forged_and_replayed_rtcp_is_dropped),
+		cmocka_unit_test(junk_is_counted_and_never_answered),
+	};
+
+	return cmocka_run_group_tests(tests, start, stop);
+}
