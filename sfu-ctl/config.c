@@ -747,16 +747,16 @@ static enum config_status read_file_line(struct raw *raw, const char *path, unsi
 	if (*text == '\0' || *text == '#')
 		return CONFIG_OK;
 	if (equals == NULL)
-		return invalid(report, "%s:%u: \"%.80s\" is not of the form NAME = value", path,
-			number, text);
+		return invalid(
+			report, "%s:%u: the line is not of the form NAME = value", path, number);
 	*equals = '\0';
 	name = trim(text);
 	value = unquote(trim(equals + 1));
+	// Neither value nor line is shown: a mistyped name may be that of a secret.
 	if (!raw_put(raw, FROM_FILE, name, strlen(name), value, strlen(value), &no_memory))
 		return invalid(report,
-			"%s:%u: unknown key \"%.80s\" (value \"%.80s\"); allowed are the names "
-			"that --help lists",
-			path, number, name, value);
+			"%s:%u: unknown key \"%.80s\"; allowed are the names that --help lists",
+			path, number, name);
 	return no_memory ? CONFIG_NO_MEMORY : CONFIG_OK;
 }
 

@@ -1,0 +1,543 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/**
+ * The cache by itself, and auth.c against a real HTTP server in a thread. What the server does is
+ * named by the token's first word.
+ */
+#include "sfu-ctl/auth.h"
+#include "sfu-ctl/auth_cache.h"
+#include "sfu-ctl/config.h"
+#include "sfu-ctl/log.h"
+#include "sfu-ctl/loop.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* --- cache --- */
+
+static void key_of(unsigned n, uint8_t key[AUTH_KEY_BYTES])
+{
+	assert_int_equal(auth_cache_key(&n, sizeof(n), key), 0);
+}
+
+static void test_cache_life(void **state)
+{
+	struct auth_cache *cache = auth_cache_create();
+	uint8_t key[AUTH_KEY_BYTES];
+
+	(void)state;
+	key_of(1, key);
+	assert_int_equal(auth_cache_add(cache, key, "user", 1000), 0);
+	assert_string_equal(auth_cache_find(cache, key, 1000), "user");
+	assert_string_equal(auth_cache_find(cache, key, 1000 + AUTH_CACHE_LIFE_US - 1), "user");
+	assert_null(auth_cache_find(cache, key, 1000 + AUTH_CACHE_LIFE_US));
+	assert_int_equal(auth_cache_expire(cache, 1001), 1000 + AUTH_CACHE_LIFE_US);
+	assert_int_equal(auth_cache_count(cache), 1);
+	assert_true(auth_cache_expire(cache, 1000 + AUTH_CACHE_LIFE_US) == UINT64_MAX);
+	assert_int_equal(auth_cache_count(cache), 0);
+	auth_cache_destroy(cache);
+}
+
+static void test_cache_renews(void **state)
+{
+	struct auth_cache *cache = auth_cache_create();
+	uint8_t key[AUTH_KEY_BYTES];
+
+	(void)state;
+	key_of(1, key);
+	auth_cache_add(cache, key, "old", 1000);
+	auth_cache_add(cache, key, "new", 2000);
+	assert_int_equal(auth_cache_count(cache), 1);
+	assert_string_equal(auth_cache_find(cache, key, 1500 + AUTH_CACHE_LIFE_US), "new");
+	assert_int_not_equal(
+		auth_cache_add(cache, key,
+			"a user id that is longer than one hundred and twenty-eight "
+			"characters is none that we take from anybody, however much it "
+			"may mean it",
+			3000),
+		0);
+	auth_cache_destroy(cache);
+}
+
+/** More than 2000: the 500 oldest by start of their check go, in whatever order they came. */
+static void test_cache_drops_oldest(void **state)
+{
+	struct auth_cache *cache = auth_cache_create();
+	uint8_t key[AUTH_KEY_BYTES];
+
+	(void)state;
+	for (unsigned i = 0; i <= AUTH_CACHE_MAX; i++) {
+		unsigned n = AUTH_CACHE_MAX - i;
+
+		assert_int_equal(auth_cache_count(cache), i);
+		key_of(n, key);
+		auth_cache_add(cache, key, "user", 1000 + n);
+	}
+	assert_int_equal(auth_cache_count(cache), AUTH_CACHE_MAX + 1 - AUTH_CACHE_DROP);
+	for (unsigned n = 0; n <= AUTH_CACHE_MAX; n++) {
+		key_of(n, key);
+		assert_int_equal(auth_cache_find(cache, key, 5000) != NULL, n >= AUTH_CACHE_DROP);
+	}
+	auth_cache_destroy(cache);
+}
+
+/* --- a server --- */
+
+static struct {
+	int fd;
+	uint16_t port;
+	pthread_t thread;
+	atomic_uint requests;
+	pthread_mutex_t lock;
+	char last[4096]; /* header of the last request */
+} server;
+
+static void say(int fd, const char *status, const char *body)
+{
+	char text[512];
+	int len = snprintf(text, sizeof(text),
+		"HTTP/1.1 %s\r\nContent-Length: %zu\r\nContent-Type: application/json\r\n\r\n%s",
+		status, strlen(body), body);
+
+	if (send(fd, text, (size_t)len, MSG_NOSIGNAL) < 0)
+		print_message("client is gone\n");
+}
+
+/** A body that never ends, as fast as it is taken. */
+static void say_endless(int fd)
+{
+	static const char head[] = "HTTP/1.1 200 OK\r\n\r\n{\"id\":\"";
+	static char filler[4096];
+
+	memset(filler, 'x', sizeof(filler));
+	send(fd, head, sizeof(head) - 1, MSG_NOSIGNAL);
+	while (send(fd, filler, sizeof(filler), MSG_NOSIGNAL) > 0)
+		;
+}
+
+static bool asked(const char *request, const char *word)
+{
+	const char *token = strstr(request, "Authorization: Bearer ");
+
+	return token != NULL
+	       && strncmp(token + strlen("Authorization: Bearer "), word, strlen(word)) == 0;
+}
+
+/** False: close the connection. */
+static bool respond(int fd, const char *request)
+{
+	char drain[64];
+
+	if (asked(request, "good")) {
+		say(fd, "200 OK", "{\"id\":\"user-1\",\"aud\":\"authenticated\"}");
+	} else if (asked(request, "wrapped")) {
+		say(fd, "200 OK", "{\"user\":{\"id\":\"user-2\"}}");
+	} else if (asked(request, "401")) {
+		say(fd, "401 Unauthorized", "{\"code\":401,\"msg\":\"no\"}");
+	} else if (asked(request, "403")) {
+		say(fd, "403 Forbidden", "{\"id\":\"user-1\"}");
+	} else if (asked(request, "500")) {
+		say(fd, "500 Oops", "{\"id\":\"user-1\"}");
+	} else if (asked(request, "garbage")) {
+		say(fd, "200 OK", "<html>");
+	} else if (asked(request, "trailing")) {
+		say(fd, "200 OK", "{\"id\":\"user-1\"} and more");
+	} else if (asked(request, "noid")) {
+		say(fd, "200 OK", "{\"id\":\"\",\"user\":{\"id\":7}}");
+	} else if (asked(request, "control")) {
+		say(fd, "200 OK", "{\"id\":\"a\\nb\"}");
+	} else if (asked(request, "empty")) {
+		say(fd, "200 OK", "");
+	} else if (asked(request, "deep")) {
+		say(fd, "200 OK", "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[");
+	} else if (asked(request, "redirect")) {
+		say(fd, "302 Found\r\nLocation: /elsewhere", "");
+	} else if (asked(request, "endless")) {
+		say_endless(fd);
+		return false;
+	} else if (asked(request, "hangup")) {
+		return false;
+	} else if (asked(request, "slow")) {
+		while (recv(fd, drain, sizeof(drain), 0) > 0)
+			;
+		return false;
+	}
+	return true;
+}
+
+static void *serve_connection(void *arg)
+{
+	int fd = (int)(intptr_t)arg;
+	char request[sizeof(server.last)];
+	bool go_on = true;
+
+	while (go_on) {
+		size_t len = 0;
+
+		request[0] = '\0';
+		while (strstr(request, "\r\n\r\n") == NULL) {
+			ssize_t got = recv(fd, request + len, sizeof(request) - 1 - len, 0);
+
+			if (got <= 0)
+				goto close_fd;
+			len += (size_t)got;
+			request[len] = '\0';
+		}
+		atomic_fetch_add(&server.requests, 1);
+		pthread_mutex_lock(&server.lock);
+		strcpy(server.last, request);
+		pthread_mutex_unlock(&server.lock);
+		go_on = respond(fd, request);
+	}
+close_fd:
+	close(fd);
+	return NULL;
+}
+
+static void *serve(void *arg)
+{
+	(void)arg;
+	for (;;) {
+		pthread_t thread;
+		int fd = accept(server.fd, NULL, NULL);
+
+		if (fd < 0)
+			return NULL;
+		if (pthread_create(&thread, NULL, serve_connection, (void *)(intptr_t)fd) == 0)
+			pthread_detach(thread);
+	}
+}
+
+static int start_server(void **state)
+{
+	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000001)};
+	socklen_t len = sizeof(addr);
+
+	(void)state;
+	log_set_level(LOG_LEVEL_NONE);
+	pthread_mutex_init(&server.lock, NULL);
+	server.fd = socket(AF_INET, SOCK_STREAM, 0);
+	if (server.fd < 0 || bind(server.fd, (struct sockaddr *)&addr, len) < 0
+		|| listen(server.fd, 64) < 0
+		|| getsockname(server.fd, (struct sockaddr *)&addr, &len) < 0)
+		return -1;
+	server.port = ntohs(addr.sin_port);
+	return pthread_create(&server.thread, NULL, serve, NULL);
+}
+
+static int stop_server(void **state)
+{
+	(void)state;
+	shutdown(server.fd, SHUT_RDWR);
+	pthread_join(server.thread, NULL);
+	close(server.fd);
+	return 0;
+}
+
+/* --- auth.c against it --- */
+
+struct answer {
+	unsigned count;
+	enum auth_verdict verdict;
+	char user[AUTH_USER_BYTES + 1];
+};
+
+struct fixture {
+	uv_loop_t loop;
+	struct config config;
+	struct auth *auth;
+	struct answer answer[16]; /* by request id */
+	unsigned answers;
+	bool inside; /* auth_check() is running */
+};
+
+static void on_done(void *ctx, uint64_t session_id, uint64_t request_id, enum auth_verdict verdict,
+	const char *user)
+{
+	struct fixture *f = ctx;
+	struct answer *a = &f->answer[request_id];
+
+	assert_int_equal(session_id, 77);
+	assert_false(f->inside);
+	assert_int_equal(user != NULL, verdict == AUTH_ACCEPTED);
+	a->count++;
+	a->verdict = verdict;
+	snprintf(a->user, sizeof(a->user), "%s", user != NULL ? user : "");
+	f->answers++;
+}
+
+static void set(struct config *config, const char *setting)
+{
+	static struct config_report report;
+	char *env[] = {(char *)(uintptr_t)setting, NULL};
+	char *argv[] = {env[0]};
+
+	assert_int_equal(config_load(config, 1, argv, env, &report), CONFIG_OK);
+}
+
+static void open_fixture(struct fixture *f, const char *url)
+{
+	char setting[128];
+
+	memset(f, 0, sizeof(*f));
+	uv_loop_init(&f->loop);
+	config_init(&f->config);
+	set(&f->config, "SUPABASE_ANON_KEY=the-api-key");
+	if (url == NULL) {
+		snprintf(
+			setting, sizeof(setting), "SUPABASE_URL=http://127.0.0.1:%u/", server.port);
+		set(&f->config, setting);
+	} else if (*url != '\0') {
+		snprintf(setting, sizeof(setting), "SUPABASE_URL=%s", url);
+		set(&f->config, setting);
+	}
+	f->auth = auth_create(&f->loop, &f->config, on_done, f);
+	assert_non_null(f->auth);
+}
+
+static void close_fixture(struct fixture *f)
+{
+	auth_destroy(f->auth);
+	uv_run(&f->loop, UV_RUN_DEFAULT);
+	assert_int_equal(uv_loop_close(&f->loop), 0);
+	config_fini(&f->config);
+}
+
+static void check(struct fixture *f, uint64_t request_id, const char *token)
+{
+	f->inside = true;
+	auth_check(f->auth, 77, request_id, token, token != NULL ? strlen(token) : 0);
+	f->inside = false;
+}
+
+static void run_until(struct fixture *f, unsigned answers)
+{
+	while (f->answers < answers)
+		uv_run(&f->loop, UV_RUN_ONCE);
+}
+
+/** Tokens are at least 20 characters long; the word says what the server does. */
+#define TOKEN(word) word "-0123456789abcdefghij"
+
+static void test_answers(void **state)
+{
+	static const struct {
+		const char *token;
+		enum auth_verdict verdict;
+		const char *user;
+	} rows[] = {
+		{TOKEN("good"), AUTH_ACCEPTED, "user-1"},
+		{TOKEN("wrapped"), AUTH_ACCEPTED, "user-2"},
+		{TOKEN("401"), AUTH_REFUSED, ""},
+		{TOKEN("403"), AUTH_REFUSED, ""},
+		{TOKEN("500"), AUTH_UNAVAILABLE, ""},
+		{TOKEN("garbage"), AUTH_UNAVAILABLE, ""},
+		{TOKEN("trailing"), AUTH_UNAVAILABLE, ""},
+		{TOKEN("noid"), AUTH_REFUSED, ""},
+		{TOKEN("control"), AUTH_REFUSED, ""},
+		{TOKEN("empty"), AUTH_UNAVAILABLE, ""},
+		{TOKEN("deep"), AUTH_UNAVAILABLE, ""},
+		{TOKEN("redirect"), AUTH_UNAVAILABLE, ""},
+		{TOKEN("endless"), AUTH_UNAVAILABLE, ""},
+		{TOKEN("hangup"), AUTH_UNAVAILABLE, ""},
+	};
+	struct fixture f;
+
+	(void)state;
+	open_fixture(&f, NULL);
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		print_message("%s\n", rows[i].token);
+		check(&f, i, rows[i].token);
+		assert_int_equal(f.answer[i].count, 0);
+		run_until(&f, i + 1);
+		assert_int_equal(f.answer[i].count, 1);
+		assert_int_equal(f.answer[i].verdict, rows[i].verdict);
+		assert_string_equal(f.answer[i].user, rows[i].user);
+	}
+	close_fixture(&f);
+}
+
+static void test_request(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	open_fixture(&f, NULL);
+	check(&f, 0, TOKEN("good"));
+	run_until(&f, 1);
+	pthread_mutex_lock(&server.lock);
+	assert_int_equal(strncmp(server.last, "GET /auth/v1/user HTTP/1.1\r\n", 28), 0);
+	assert_non_null(strstr(server.last, "\r\napikey: the-api-key\r\n"));
+	assert_non_null(strstr(server.last, "\r\nAuthorization: Bearer " TOKEN("good") "\r\n"));
+	assert_non_null(strstr(server.last, "\r\nX-Supabase-Api-Version: 2024-01-01\r\n"));
+	assert_non_null(strstr(server.last, "\r\nX-Client-Info: "));
+	assert_non_null(strstr(server.last, "\r\nAccept: */*\r\n"));
+	pthread_mutex_unlock(&server.lock);
+	close_fixture(&f);
+}
+
+/** Not sent to anybody: too short, missing, or not fit for a header line. */
+static void test_refused_at_once(void **state)
+{
+	struct fixture f;
+	unsigned before = atomic_load(&server.requests);
+
+	(void)state;
+	open_fixture(&f, NULL);
+	check(&f, 0, NULL);
+	check(&f, 1, "good");
+	check(&f, 2, "good-0123456789abcdefghij\r\nX-Evil: 1");
+	check(&f, 3, "good-0123456789abcdefghij\xc3\xa4");
+	run_until(&f, 4);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(f.answer[i].verdict, AUTH_REFUSED);
+	assert_int_equal(atomic_load(&server.requests), before);
+	close_fixture(&f);
+}
+
+/** One question per token at a time; an accepted one is remembered, a refused one is not. */
+static void test_join_and_cache(void **state)
+{
+	struct fixture f;
+	struct auth_figures figures;
+	unsigned before = atomic_load(&server.requests);
+
+	(void)state;
+	open_fixture(&f, NULL);
+	check(&f, 0, TOKEN("good"));
+	check(&f, 1, TOKEN("good"));
+	check(&f, 2, TOKEN("good"));
+	run_until(&f, 3);
+	check(&f, 3, TOKEN("good"));
+	run_until(&f, 4);
+	assert_int_equal(atomic_load(&server.requests), before + 1);
+	for (unsigned i = 0; i < 4; i++)
+		assert_string_equal(f.answer[i].user, "user-1");
+	auth_figures(f.auth, &figures);
+	assert_int_equal(figures.joined, 2);
+	assert_int_equal(figures.cache_hits, 1);
+	assert_int_equal(figures.lookups_now, 0);
+
+	check(&f, 4, TOKEN("401"));
+	run_until(&f, 5);
+	check(&f, 5, TOKEN("401"));
+	run_until(&f, 6);
+	assert_int_equal(atomic_load(&server.requests), before + 3);
+	close_fixture(&f);
+}
+
+static void test_nobody_there(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	open_fixture(&f, "http://127.0.0.1:9");
+	check(&f, 0, TOKEN("good"));
+	run_until(&f, 1);
+	assert_int_equal(f.answer[0].verdict, AUTH_UNAVAILABLE);
+	close_fixture(&f);
+
+	// Without a server configured every token is refused (A10, step 4).
+	open_fixture(&f, "");
+	check(&f, 0, TOKEN("good"));
+	run_until(&f, 1);
+	assert_int_equal(f.answer[0].verdict, AUTH_REFUSED);
+	close_fixture(&f);
+}
+
+/** A server that does not answer has 5 s, and the loop runs meanwhile. */
+static void test_slow(void **state)
+{
+	struct fixture f;
+	uint64_t start = loop_now_us(), took;
+
+	(void)state;
+	open_fixture(&f, NULL);
+	check(&f, 0, TOKEN("slow"));
+	check(&f, 1, TOKEN("good"));
+	run_until(&f, 1);
+	assert_int_equal(f.answer[1].verdict, AUTH_ACCEPTED);
+	assert_true(loop_now_us() - start < 1000000);
+	run_until(&f, 2);
+	took = loop_now_us() - start;
+	assert_int_equal(f.answer[0].verdict, AUTH_UNAVAILABLE);
+	assert_true(took > 4500000 && took < 6000000);
+	close_fixture(&f);
+}
+
+/** Destroying it drops what is under way, without an answer. */
+static void test_destroy(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	open_fixture(&f, NULL);
+	check(&f, 0, TOKEN("slow"));
+	check(&f, 1, NULL);
+	for (unsigned i = 0; i < 3; i++)
+		uv_run(&f.loop, UV_RUN_NOWAIT);
+	check(&f, 2, NULL);
+	close_fixture(&f);
+	assert_int_equal(f.answers, 1);
+}
+
+static void test_dev(void **state)
+{
+	static const struct {
+		const char *token, *user;
+	} rows[] = {
+		{NULL, "dev_anon"},
+		{"", "dev_anon"},
+		{"a", "dev_a"},
+		{"01234567890123456789xyz", "dev_01234567890123456789"},
+		// Characters, not octets.
+		{"\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4"
+		 "0123456789x",
+			"dev_\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3"
+			"\xa4\xc3\xa4"
+			"0123456789"},
+	};
+	struct fixture f;
+
+	(void)state;
+	open_fixture(&f, "");
+	f.config.dev_auth = true;
+	auth_destroy(f.auth);
+	f.auth = auth_create(&f.loop, &f.config, on_done, &f);
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		check(&f, i, rows[i].token);
+		run_until(&f, i + 1);
+		assert_int_equal(f.answer[i].verdict, AUTH_ACCEPTED);
+		assert_string_equal(f.answer[i].user, rows[i].user);
+	}
+	close_fixture(&f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_cache_life),
+		cmocka_unit_test(test_cache_renews),
+		cmocka_unit_test(test_cache_drops_oldest),
+		cmocka_unit_test(test_answers),
+		cmocka_unit_test(test_request),
+		cmocka_unit_test(test_refused_at_once),
+		cmocka_unit_test(test_join_and_cache),
+		cmocka_unit_test(test_nobody_there),
+		cmocka_unit_test(test_slow),
+		cmocka_unit_test(test_destroy),
+		cmocka_unit_test(test_dev),
+	};
+
+	return cmocka_run_group_tests(tests, start_server, stop_server);
+}
