@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#pragma once
+
+#include <json-c/json.h>
+
+#include "tests/support/peer.h"
+#include "tests/support/peer_signal.h"
+#include "tests/support/rtp_source.h"
+
+/**
+ * @file
+ * For tests: inside of a participant, shared by peer.c (joining, signalling) and peer_media.c
+ * (packets).
+ */
+
+/** When a peer was held back from being ready, and when it became ready after all. */
+struct peer_gate {
+	uint64_t shut_us; // 0 = never
+	uint64_t open_us; // 0 = not yet
+};
+
+struct peer {
+	const struct peer_env *env;
+	unsigned index;
+	uint32_t tag;
+	char device[32], cname[32], room[64];
+	unsigned incarnation; // rejoins so far
+	struct peer_signal *signal;
+	struct media_transport *send, *recv;
+	char send_id[129], recv_id[129];
+	json_object *router_caps;
+	struct rtp_source *sources[PEER_TRACKS]; // NULL before PRODUCE
+	struct rtp_source_config source_configs[PEER_TRACKS];
+	bool is_produced[PEER_TRACKS];
+	bool is_begun; // with --packets: allowed to send
+	bool is_stopped;
+	GPtrArray *consumers; // struct peer_consumer, also closed ones
+	GHashTable *by_ssrc; // SSRC -> live struct peer_consumer
+	GHashTable *by_producer; // producer id -> live struct peer_consumer, also unanswered ones
+	uint32_t report_ssrc; // of our receiver reports
+	bool is_joined; // ROOM_JOIN_OK
+	bool is_ready; // E2EE_READY accepted for epoch
+	bool has_left;
+	bool held_back; // still to lag: laggard or unready
+	uint64_t epoch; // of the room
+	uint64_t send_epoch; // whose key seals
+	struct peer_gate gate;
+	uint64_t ready_at_us; // when to stop lagging; 0 = never
+	uint64_t joined_us;
+	uint64_t report_us; // next SR and RR
+	uint64_t pli_us; // next one
+	const char *failure;
+	uint64_t lost_us; // kill-safe: when the loss was seen; 0 = in order
+	uint64_t media_before_us; // last packet before it
+	uint64_t rejoin_us; // when to try again; 0 = not waiting
+	struct peer_stats stats;
+};
+
+/* peer_media.c */
+
+extern const struct media_events peer_send_events, peer_recv_events;
+
+/** Make a source for PRODUCE; false if the server has no codec for it. */
+bool peer_media_prepare(struct peer *peer, enum peer_track track);
+
+/** Add what the present sources, transports and signalling have counted. */
+void peer_media_count(const struct peer *peer, struct peer_stats *out);
+
+/** Close sources and transports. */
+void peer_media_close(struct peer *peer);
+
+/** SR, RR, PLI when due. */
+void peer_media_report(struct peer *peer, uint64_t now_us);
+
+/* peer.c */
+
+/** Something ended that a peer cannot do without; it comes back or fails. why is static. */
+void peer_lose(struct peer *peer, const char *why);
