@@ -68,6 +68,13 @@ static void __attribute__((format(printf, 2, 3))) note(struct media *m, const ch
 	m->log_len += (size_t)len;
 }
 
+static void note_exts(struct media *m, const struct sfu_ext_id *ext, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		note(m, "%s%u:%u", i == 0 ? " exts=" : ",", ext[i].id, ext[i].ext);
+	note(m, "\n");
+}
+
 static struct object *find(struct media *m, enum kind kind, uint64_t handle)
 {
 	for (size_t i = 0; i < MAX_OBJECTS; i++) {
@@ -374,10 +381,11 @@ int media_producer_create(struct media *m, const struct sfu_put_producer *p, uin
 	CHECK(p->encoding_count >= 1 && p->encoding_count <= SFU_MAX_ENCODINGS);
 	o = add(m, PRODUCER, p->transport);
 	*producer = o->handle;
-	note(m, "producer D%u kind=%u flags=%u pt=%u->%u encodings=%u ssrc=%u cname=%.*s\n",
+	note(m, "producer D%u kind=%u flags=%u pt=%u->%u encodings=%u ssrc=%u cname=%.*s",
 		o->number, p->kind, p->flags, p->codec[0].payload_type,
 		p->codec[0].mapped_payload_type, p->encoding_count, p->encoding[0].ssrc,
 		p->cname_len, p->cname);
+	note_exts(m, p->ext, p->ext_count);
 	wait_for(m, done, ctx, o->handle);
 	return 0;
 }
@@ -411,8 +419,9 @@ int media_consumer_create(struct media *m, const struct sfu_put_consumer *c, uin
 	o->parent2 = c->producer;
 	o->ssrc = c->ssrc;
 	*consumer = o->handle;
-	note(m, "consumer C%u pt=%u mid=%.*s encoding=%u\n", o->number, c->payload_type[0],
+	note(m, "consumer C%u pt=%u mid=%.*s encoding=%u", o->number, c->payload_type[0],
 		c->mid_len, c->mid, c->encoding);
+	note_exts(m, c->ext, c->ext_count);
 	wait_for(m, done, ctx, o->handle);
 	return 0;
 }

@@ -1305,6 +1305,67 @@ static const struct script media_rows[] = {
 		CALL
 		"media hold\nA> PRODUCE {'transportId':'$sa','kind':'video','rtpParameters':" VP8
 		"}\nB> CONSUME {'producerId':'$pa','rtpCapabilities':" CAPS "}\nA-\nB-\n"},
+	{"C28 media ids of the wrong type", M, "",
+		READY("A", "a") "A> PRODUCE {'transportId':7}\n"
+				"A< ACK VALIDATION_FAILED {'message':'Invalid transportId'}\n"
+				"A> PRODUCER_CLOSE {'producerId':true}\n"
+				"A< ACK VALIDATION_FAILED {'message':'Invalid producerId'}\n"
+				"A> ICE_RESTART {'transportId':[]}\n"
+				"A< ACK VALIDATION_FAILED {'message':'Invalid transportId'}\n"
+				"A> ICE_RESTART {'roomId':1}\n"
+				"A< ACK VALIDATION_FAILED {'message':'Invalid roomId'}\n"
+				"A> ROOM_LEAVE {'roomId':1}\n"
+				"A< ACK VALIDATION_FAILED {'message':'Invalid roomId'}\n"
+				"A> GET_ROUTER_RTP_CAPABILITIES {'roomId':1}\n"
+				"A< ACK VALIDATION_FAILED {'message':'Invalid roomId'}\n"
+				"A> ROOM_JOIN {'roomId':'room','deviceId':1}\n"
+				"A< ACK VALIDATION_FAILED {'message':'Invalid deviceId'}\n"
+				"A> ROOM_JOIN {'roomId':'room','callId':1}\n"
+				"A< ACK VALIDATION_FAILED {'message':'Invalid callId'}\nA-\n"},
+	{"A6 header extensions are mapped on both sides", M, "",
+		READY("A", "a") SEND(
+			"A", "$t") "A> PRODUCE {'transportId':'$t','kind':'audio',"
+				   "'rtpParameters':{'codecs':[{'mimeType':'audio/"
+				   "opus','payloadType':111,"
+				   "'clockRate':48000,'channels':2}],'headerExtensions':[{'uri':"
+				   "'urn:ietf:params:rtp-hdrext:sdes:mid','id':9},{'uri':"
+				   "'urn:ietf:params:rtp-hdrext:ssrc-audio-level','id':5}],"
+				   "'encodings':[{'ssrc':5}]}}\nA< PRODUCED "
+				   "{'producerId':'$p'}\nA< ACK ok\n"
+				   "m+ exts=9:1,5:6\n" RECV(
+					   "A", "$r") "A> CONSUME {'producerId':'$p',"
+						      "'rtpCapabilities':{'codecs':[{'kind':'audio'"
+						      ",'mimeType':'audio/opus',"
+						      "'preferredPayloadType':100,'clockRate':"
+						      "48000,'channels':2}],'headerExtensions':["
+						      "{'kind':'audio','uri':'urn:ietf:params:rtp-"
+						      "hdrext:sdes:mid','preferredId':1},"
+						      "{'kind':'audio','uri':'urn:ietf:params:rtp-"
+						      "hdrext:ssrc-audio-level',"
+						      "'preferredId':10}]}}\nA< CONSUMER_ADDED\nA< "
+						      "ACK ok\nm+ exts=1:1,10:6\n"},
+	{"C23 number of producers of a member", 0, "",
+		READY("A", "a") SEND("A", "$t")
+#define EIGHT_PRODUCERS                                                                            \
+	"A> PRODUCE {'transportId':'$t'}\nA> PRODUCE {'transportId':'$t'}\n"                       \
+	"A> PRODUCE {'transportId':'$t'}\nA> PRODUCE {'transportId':'$t'}\n"                       \
+	"A> PRODUCE {'transportId':'$t'}\nA> PRODUCE {'transportId':'$t'}\n"                       \
+	"A> PRODUCE {'transportId':'$t'}\nA> PRODUCE {'transportId':'$t'}\n"
+			EIGHT_PRODUCERS EIGHT_PRODUCERS EIGHT_PRODUCERS EIGHT_PRODUCERS
+				EIGHT_PRODUCERS EIGHT_PRODUCERS EIGHT_PRODUCERS EIGHT_PRODUCERS
+		"A~\nfigures {'producers':64}\n"
+		"A> PRODUCE {'transportId':'$t'}\nA< ACK RATE_LIMITED\n"},
+	{"A9 rooms by region", 0, "",
+		IN("A", "a") "A> ROOM_CREATE {'roomId':'r'}\nA> ROOM_CREATE {'roomId':'s'}\n"
+			     "A> ROOM_CREATE {'roomId':'t','preferredRegion':'ae'}\nregions "
+			     "{'tr':2,'ae':1}\n"},
+	{"A5 an unknown type is not cut in the middle of a letter", 0, "",
+		"open A\nA! {'v':1,'type':'@127\xc3\xa4\xc3\xa4','msgId':'m','ts':1,'seq':1}\n"
+		"A= {'ack':{'error':{'code':'VALIDATION_FAILED'}}}\nA-\n"},
+	{"media: a transport that ended twice, or is not known", M, "",
+		READY("A", "a") SEND(
+			"A", "$t") "media end $t\nm~\nA> TRANSPORT_CLOSE "
+				   "{'transportId':'$t'}\nA< ACK TRANSPORT_NOT_FOUND\nm- delete\n"},
 	{"C4 a repeated PRODUCE makes one producer", M, "",
 		READY("A", "a") SEND("A", "$t")
 #define PRODUCE_M                                                                                  \
