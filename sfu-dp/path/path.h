@@ -60,7 +60,7 @@
 	X(srtcp_replay, "SRTCP index seen before or too old")                                      \
 	X(srtcp_auth, "SRTCP authentication failed")                                               \
 	X(rtp_payload_type, "payload type that the producer did not announce")                     \
-	X(rtp_padding_only, "padding probe: accepted, nothing to forward")                         \
+	X(rtp_padding_only, "padding probe on RTX: accepted, nothing to forward")                  \
 	X(producer_paused, "producer is paused")                                                   \
 	X(producer_gate, "E2EE gate of the sending peer is shut")                                  \
 	X(no_consumer, "nobody consumes this producer")                                            \
@@ -128,15 +128,15 @@ struct l2_path {
 /** What waits in a ring between workers. */
 enum pkt_task {
 	PKT_TASK_RECEIVED, /* UDP payload for a transport that another worker owns */
-	PKT_TASK_FANOUT,   /* opened packet for the receiving worker's consumers of a producer */
+	PKT_TASK_FANOUT, /* opened packet for the receiving worker's consumers of a producer */
 };
 
 /** What a packet starts, as far as may be seen (webrtc.md 7). */
 enum pkt_start {
 	PKT_START_NOT = 0,
-	PKT_START_FRAME,     /* a frame that is no key frame */
+	PKT_START_FRAME, /* a frame that is no key frame */
 	PKT_START_KEY_FRAME, /* a receiver can start here; every audio packet */
-	PKT_START_UNKNOWN,   /* end-to-end encrypted, or a codec that we do not read */
+	PKT_START_UNKNOWN, /* end-to-end encrypted, or a codec that we do not read */
 };
 
 /**
@@ -147,26 +147,25 @@ struct pkt {
 	/* inputs: rx */
 	struct tuple tuple;
 	struct l2_path l2;
-	uint64_t rx_us;       /* worker's clock at the burst */
+	uint64_t rx_us; /* worker's clock at the burst */
 	/* verdicts: classify, srtp_open */
-	uint64_t transport;   /* handle */
-	uint64_t producer;    /* handle, media only */
-	uint64_t index;       /* SRTP index as authenticated (rollover << 16 | seq) */
-	uint32_t task;        /* enum pkt_task, when in a ring between workers */
-	uint8_t encoding;     /* of the producer */
+	uint64_t transport; /* handle */
+	uint64_t producer; /* handle, media only */
+	uint64_t index; /* SRTP index as authenticated (rollover << 16 | seq) */
+	uint32_t task; /* enum pkt_task, when in a ring between workers */
+	uint8_t encoding; /* of the producer */
 	uint8_t mapped_payload_type;
-	uint8_t start;        /* enum pkt_start */
+	uint8_t start; /* enum pkt_start */
 	uint8_t source_change; /* counts up when a gap in the producer's stream is none of the
 				  network's (gate, pause, new SSRC): consumers resync */
 	/* outputs for fanout and rewrite: read only once shared between workers */
-	struct rtp_view rtp;  /* offsets into the packet from its RTP header */
+	struct rtp_view rtp; /* offsets into the packet from its RTP header */
 };
 
 #define PKT_PRIV_BYTES 192u
 _Static_assert(sizeof(struct pkt) <= PKT_PRIV_BYTES, "mbuf private area");
 
-static inline struct pkt *
-pkt_of(struct rte_mbuf *m)
+static inline struct pkt *pkt_of(struct rte_mbuf *m)
 {
 	return rte_mbuf_to_priv(m);
 }
@@ -225,5 +224,5 @@ void tx_flush(struct worker *w);
  * back along a tuple. Needs TX_HEADROOM octets of headroom. Sets checksums.
  */
 #define TX_HEADROOM (14u + 4u + 40u + 8u)
-void tx_encapsulate(struct worker *w, struct rte_mbuf *m, const struct tuple *tuple,
-	const struct l2_path *l2);
+void tx_encapsulate(
+	struct worker *w, struct rte_mbuf *m, const struct tuple *tuple, const struct l2_path *l2);

@@ -226,10 +226,11 @@ static unsigned opened(struct rte_mbuf *m, struct rx_stream *stream, const struc
 	if (p->clock_rate_hz[pt])
 		stream_count(stream, pkt, p->clock_rate_hz[pt]);
 	stream->bytes += rte_pktmbuf_data_len(m);
-	if (pkt->rtp.padding && !pkt->rtp.payload_len)
-		return DROP_rtp_padding_only;
 	if (p->mapped_payload_type[pt] == 0xff || b->rtx || p->codec[pt] == SFU_CODEC_RTX)
-		return DROP_rtp_payload_type;
+		return pkt->rtp.padding && !pkt->rtp.payload_len ? DROP_rtp_padding_only
+								 : DROP_rtp_payload_type;
+	// Without RTX, browsers probe with padding on the media's SSRC. Such a packet goes on empty:
+	// its sequence number belongs to the stream, and a hole would look like a loss.
 	pkt->producer = stream->producer;
 	pkt->encoding = b->encoding;
 	pkt->mapped_payload_type = p->mapped_payload_type[pt];

@@ -554,7 +554,7 @@ static void nothing_but_authentic_media_is_forwarded(void **state)
 		{"another address", FROM_ELSEWHERE, DROP_tuple_unknown, 0},
 		{"an SSRC that nobody announced", UNKNOWN_SSRC, DROP_srtp_ssrc, 0},
 		{"a payload type that nobody announced", UNKNOWN_TYPE, DROP_rtp_payload_type, 0},
-		{"a probe of padding", PADDING_ONLY, DROP_rtp_padding_only, 0},
+		{"a probe of padding on the media's own SSRC", PADDING_ONLY, DROP_COUNT, 2},
 		{"a padded packet", PADDED, DROP_COUNT, 2},
 		{"more padding than packet", BAD_PADDING, DROP_rtp_malformed, 0},
 		{"a header cut off", SHORT, DROP_rtp_malformed, 0},
@@ -623,6 +623,15 @@ static void nothing_but_authentic_media_is_forwarded(void **state)
 		assert_int_equal(call.w->workers[0].count.egress_packets, rows[i].copies);
 		if (rows[i].deed == PADDED)
 			check_copy(&call, &call.bob, BOB_SSRC);
+		if (rows[i].deed == PADDING_ONLY) {
+			uint8_t plain[WORLD_PAYLOAD];
+			struct rtp_view view;
+
+			// Its number is the sequence's: left out it would look like a loss.
+			assert_true(received(&call, &call.bob, 0, plain, &view));
+			assert_int_equal(view.payload_len, 0);
+			assert_false(view.padding);
+		}
 		call_close(&call);
 	}
 }
