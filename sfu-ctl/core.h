@@ -29,7 +29,8 @@ struct core_io {
 	 * session id and request id, possibly after the session is gone (then it is ignored), and
 	 * never before this returns.
 	 */
-	void (*auth)(void *ctx, uint64_t session_id, uint64_t request_id, const char *token, size_t len);
+	void (*auth)(
+		void *ctx, uint64_t session_id, uint64_t request_id, const char *token, size_t len);
 	void (*random)(void *ctx, void *out, size_t len);
 	uint64_t (*wall_ms)(void *ctx);
 	uint64_t (*now_us)(void *ctx); /* CLOCK_MONOTONIC */
@@ -48,7 +49,8 @@ enum auth_verdict {
  *               media_set_notices() (media.c) and uses media.h
  * @param config read only, outlives the core
  */
-struct core *core_create(const struct config *config, const struct core_io *io, struct media *media);
+struct core *core_create(
+	const struct config *config, const struct core_io *io, struct media *media);
 void core_destroy(struct core *c);
 
 /** A connection was accepted. conn is ws.c's, handed back in io calls. NULL when out of memory. */
@@ -69,7 +71,7 @@ void core_tick(struct core *c);
 /** Figures for /health and /metrics (protocol.md A9). */
 struct core_figures {
 	uint32_t rooms;
-	uint32_t bound_peers;  /* devices bound to a connection: authenticated or joined */
+	uint32_t bound_peers; /* devices bound to a connection: authenticated or joined */
 	uint32_t room_peers;
 	uint32_t producers, consumers, transports;
 };

@@ -32,16 +32,16 @@ struct media_info {
 enum media_result {
 	MEDIA_OK,
 	MEDIA_UNAVAILABLE, /* no data plane, link lost meanwhile, ring full, or no answer within 1 s */
-	MEDIA_FULL,        /* the data plane has no room for another */
-	MEDIA_REFUSED,     /* any other status: a defect on one side, logged there */
+	MEDIA_FULL, /* the data plane has no room for another */
+	MEDIA_REFUSED, /* any other status: a defect on one side, logged there */
 };
 
 typedef void (*media_done_fn)(void *ctx, enum media_result result);
 
 /** Why a transport ended without having been asked to. */
 enum media_transport_end {
-	MEDIA_END_CONSENT,   /* no authenticated ICE check for 30 s */
-	MEDIA_END_DTLS,      /* handshake failed or certificate did not match; close_notify */
+	MEDIA_END_CONSENT, /* no authenticated ICE check for 30 s */
+	MEDIA_END_DTLS, /* handshake failed or certificate did not match; close_notify */
 	MEDIA_END_DATAPLANE, /* the data plane went away: all its objects are gone */
 };
 

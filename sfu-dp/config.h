@@ -14,17 +14,17 @@
 
 /** As resolved at start; read only afterwards, any thread. */
 struct config {
-	char link[CONFIG_TEXT_BYTES];       /* Unix socket of the link */
+	char link[CONFIG_TEXT_BYTES]; /* Unix socket of the link */
 	char link_group[CONFIG_TEXT_BYTES]; /* group allowed to attach, "" = same user only */
-	char cli[CONFIG_TEXT_BYTES];        /* Unix socket of dp-cli */
-	char device[CONFIG_TEXT_BYTES];     /* vdev with arguments, or a PCI address */
-	char address[CONFIG_TEXT_BYTES];    /* our addresses, comma separated */
-	char announced[CONFIG_TEXT_BYTES];  /* what clients are told; "" = address */
-	char hugepages[CONFIG_TEXT_BYTES];  /* auto, on, off */
-	char polling[CONFIG_TEXT_BYTES];    /* adaptive, busy */
-	char engine[CONFIG_TEXT_BYTES];     /* SRTP engine */
-	char lcores[CONFIG_TEXT_BYTES];     /* EAL --lcores; "" = float over all processors */
-	char eal[CONFIG_TEXT_BYTES];        /* further EAL arguments */
+	char cli[CONFIG_TEXT_BYTES]; /* Unix socket of dp-cli */
+	char device[CONFIG_TEXT_BYTES]; /* vdev with arguments, or a PCI address */
+	char address[CONFIG_TEXT_BYTES]; /* our addresses, comma separated */
+	char announced[CONFIG_TEXT_BYTES]; /* what clients are told; "" = address */
+	char hugepages[CONFIG_TEXT_BYTES]; /* auto, on, off */
+	char polling[CONFIG_TEXT_BYTES]; /* adaptive, busy */
+	char engine[CONFIG_TEXT_BYTES]; /* SRTP engine */
+	char lcores[CONFIG_TEXT_BYTES]; /* EAL --lcores; "" = float over all processors */
+	char eal[CONFIG_TEXT_BYTES]; /* further EAL arguments */
 	char log_level[CONFIG_TEXT_BYTES];
 	uint32_t media_port;
 	uint32_t workers;
@@ -41,5 +41,5 @@ struct config {
 int config_load(struct config *c, int argc, char **argv, FILE *out, FILE *err);
 
 /** One "key value" line per setting, in the order of the table. No secrets among them. */
-void config_each(const struct config *c, void (*each)(void *ctx, const char *key, const char *value),
-	void *ctx);
+void config_each(const struct config *c,
+	void (*each)(void *ctx, const char *key, const char *value), void *ctx);

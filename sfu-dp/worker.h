@@ -28,7 +28,7 @@ struct port;
 /** What a worker tells housekeeping. 32 octets, by value. */
 enum worker_notice_kind {
 	NOTICE_CLAIMED = 1, /* this worker became owner of the transport: fan-out lists change */
-	NOTICE_VALIDATED,   /* first authenticated check */
+	NOTICE_VALIDATED, /* first authenticated check */
 	NOTICE_NOMINATED,
 	NOTICE_CONSENT_LOST,
 	NOTICE_DTLS, /* mbuf holds a DTLS datagram for the control plane; value = tuple id */
@@ -44,7 +44,8 @@ struct worker_notice {
 
 /** What housekeeping tells a worker. 32 octets, by value. */
 enum worker_order_kind {
-	ORDER_DTLS = 1, /* mbuf holds a DTLS datagram for the transport; value = tuple id, 0 = active */
+	ORDER_DTLS
+	= 1, /* mbuf holds a DTLS datagram for the transport; value = tuple id, 0 = active */
 };
 
 struct worker_order {
@@ -63,9 +64,11 @@ struct worker_counters {
 	uint64_t egress_tried, egress_packets, egress_bytes; /* copies for consumers */
 	uint64_t edge[EDGE_COUNT];
 	uint64_t rtcp_sent, dtls_sent; /* our own packets, outside both ledgers */
-	uint64_t tx_packets, tx_bytes, tx_full; /* frames of any kind taken and refused by the port */
-	uint64_t handoff_out, handoff_in; /* received packets given to and taken from other workers */
-	uint64_t fanout_out, fanout_in;   /* references for other workers' consumers */
+	uint64_t tx_packets, tx_bytes,
+		tx_full; /* frames of any kind taken and refused by the port */
+	uint64_t handoff_out,
+		handoff_in; /* received packets given to and taken from other workers */
+	uint64_t fanout_out, fanout_in; /* references for other workers' consumers */
 	uint64_t notices_lost;
 	uint64_t polls, polls_empty, sleeps;
 	uint64_t busy_cycles, idle_cycles;
@@ -79,7 +82,7 @@ struct worker {
 	/* set at start */
 	uint8_t id;
 	uint8_t workers; /* how many there are */
-	uint8_t spread;  /* 1 = the port spreads flows over queues; 0 = worker 0 reads them all and
+	uint8_t spread; /* 1 = the port spreads flows over queues; 0 = worker 0 reads them all and
 			    the owner is chosen by a hash of the tuple */
 	uint8_t adaptive; /* sleep when idle */
 	unsigned lcore;
@@ -96,7 +99,7 @@ struct worker {
 	struct rte_ring *from_house;
 
 	/* the worker's own */
-	_Alignas(64) uint64_t now_us;     /* clock of this turn, CLOCK_MONOTONIC microseconds */
+	_Alignas(64) uint64_t now_us; /* clock of this turn, CLOCK_MONOTONIC microseconds */
 	struct tuple_table *tuples; /* struct tuple -> transport handle; this worker's flows */
 	struct rte_mbuf *tx[WORKER_TX_BUFFER];
 	uint8_t tx_is_egress[WORKER_TX_BUFFER];
@@ -104,13 +107,13 @@ struct worker {
 	uint64_t *owned; /* handles of transports owned, objects->limits.transports long; those of
 			    removed ones go at the next sweep */
 	uint32_t owned_count;
-	uint32_t owned_cursor;  /* timer sweep */
-	uint64_t timer_us;      /* when the sweep last ran */
-	uint64_t timer_credit;  /* transport-microseconds the sweep is behind */
-	uint64_t flows_us;      /* when tuples was last swept */
-	uint64_t key_frame_us;  /* not before then are key-frame requests looked at again */
+	uint32_t owned_cursor; /* timer sweep */
+	uint64_t timer_us; /* when the sweep last ran */
+	uint64_t timer_credit; /* transport-microseconds the sweep is behind */
+	uint64_t flows_us; /* when tuples was last swept */
+	uint64_t key_frame_us; /* not before then are key-frame requests looked at again */
 	uint8_t key_frame_open; /* a request waits for its time or its effect */
-	uint8_t next_owner[3];  /* by direction: whom the next transport is given to (no spread) */
+	uint8_t next_owner[3]; /* by direction: whom the next transport is given to (no spread) */
 	uint32_t arp_tokens;
 	uint64_t arp_refill_us;
 	uint64_t random; /* xorshift state, seeded at start; never for secrets */
@@ -132,8 +135,7 @@ void worker_timers(struct worker *w);
 bool worker_notify(struct worker *w, const struct worker_notice *n);
 
 /** A pseudo-random number for sequence starts and the like. */
-static inline uint64_t
-worker_random(struct worker *w)
+static inline uint64_t worker_random(struct worker *w)
 {
 	uint64_t x = w->random;
 

@@ -36,9 +36,9 @@
 #define SFU_DTLS_SLOTS 1024u
 
 enum sfu_ring_id {
-	SFU_RING_CMD,         /* ctl -> dp, struct sfu_command */
-	SFU_RING_EVENT,       /* dp -> ctl, struct sfu_event */
-	SFU_RING_DTLS_TO_DP,  /* ctl -> dp, struct sfu_dtls_record */
+	SFU_RING_CMD, /* ctl -> dp, struct sfu_command */
+	SFU_RING_EVENT, /* dp -> ctl, struct sfu_event */
+	SFU_RING_DTLS_TO_DP, /* ctl -> dp, struct sfu_dtls_record */
 	SFU_RING_DTLS_TO_CTL, /* dp -> ctl, struct sfu_dtls_record */
 	SFU_RING_COUNT
 };
@@ -47,7 +47,7 @@ enum sfu_ring_id {
 enum sfu_welcome_status {
 	SFU_WELCOME_OK = 0,
 	SFU_WELCOME_VERSION = 1, /* ABI versions differ; abi_version says ours */
-	SFU_WELCOME_BUSY = 2,    /* another control plane is attached */
+	SFU_WELCOME_BUSY = 2, /* another control plane is attached */
 	SFU_WELCOME_NO_MEMORY = 3,
 	SFU_WELCOME_MALFORMED = 4,
 };
@@ -57,7 +57,7 @@ struct sfu_hello {
 	uint64_t magic;
 	uint32_t abi_version;
 	uint32_t reserved; /* zero */
-	char name[16];     /* node id for the log, NUL padded, need not be terminated */
+	char name[16]; /* node id for the log, NUL padded, need not be terminated */
 };
 
 /** Answer, dp -> ctl, 32 octets; the three descriptors ride along only with SFU_WELCOME_OK. */
@@ -120,10 +120,12 @@ _Static_assert(sizeof(struct sfu_region_header) == 4096, "abi");
  * times a second), read by sfu-ctl without asking. Only ever grow, except the gauges.
  */
 #define SFU_STATS_LIST(X)                                                                          \
-	X(rx_packets) X(rx_bytes) X(forwarded) X(answered) X(punted) X(dropped)                    \
-	X(egress_packets) X(egress_bytes) X(egress_dropped) X(handoffs)                            \
-	X(gauge_rooms) X(gauge_peers) X(gauge_transports) X(gauge_producers) X(gauge_consumers)    \
-	X(gauge_workers) X(gauge_mbufs_free) X(link_commands) X(link_refused) X(link_events_lost)
+	X(rx_packets)                                                                              \
+	X(rx_bytes) X(forwarded) X(answered) X(punted) X(dropped) X(egress_packets)                \
+		X(egress_bytes) X(egress_dropped) X(handoffs) X(gauge_rooms) X(gauge_peers)        \
+			X(gauge_transports) X(gauge_producers) X(gauge_consumers) X(gauge_workers) \
+				X(gauge_mbufs_free) X(link_commands) X(link_refused)               \
+					X(link_events_lost)
 
 enum sfu_stat {
 #define X(name) SFU_STAT_##name,
@@ -134,7 +136,7 @@ enum sfu_stat {
 
 struct sfu_stats_page {
 	uint64_t updated_us; /* CLOCK_MONOTONIC of the last update */
-	uint64_t value[64];  /* enum sfu_stat */
+	uint64_t value[64]; /* enum sfu_stat */
 	uint64_t reserved[63];
 };
 

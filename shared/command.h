@@ -22,7 +22,8 @@
 
 enum sfu_command_type {
 	SFU_CMD_NONE = 0,
-	SFU_CMD_DIGEST = 1, /* asks for SFU_EVENT_DIGEST items, then SFU_EVENT_DIGEST_END, then ACK */
+	SFU_CMD_DIGEST
+	= 1, /* asks for SFU_EVENT_DIGEST items, then SFU_EVENT_DIGEST_END, then ACK */
 	SFU_CMD_PUT_ROOM = 2,
 	SFU_CMD_DELETE_ROOM = 3,
 	SFU_CMD_PUT_PEER = 4,
@@ -52,9 +53,9 @@ enum sfu_status {
 	SFU_STATUS_MALFORMED = 1, /* a field is out of its range */
 	SFU_STATUS_NO_OBJECT = 2, /* not an error for DELETE: it is gone, as wished */
 	SFU_STATUS_NO_PARENT = 3,
-	SFU_STATUS_OCCUPIED = 4,  /* the slot holds another generation, not yet deleted */
-	SFU_STATUS_STALE = 5,     /* version or generation below what is stored */
-	SFU_STATUS_FULL = 6,      /* a pool is empty; nothing was changed */
+	SFU_STATUS_OCCUPIED = 4, /* the slot holds another generation, not yet deleted */
+	SFU_STATUS_STALE = 5, /* version or generation below what is stored */
+	SFU_STATUS_FULL = 6, /* a pool is empty; nothing was changed */
 	SFU_STATUS_SSRC_USED = 7, /* this SSRC was used before under this transport's keys */
 	SFU_STATUS_UNSUPPORTED = 8,
 };
@@ -110,7 +111,7 @@ enum sfu_srtp_profile {
 
 /** E2EE gate of a room. Edges are open when required is 0. */
 struct sfu_put_room {
-	uint32_t epoch;   /* for inspection; the decision is in the peers' open_until_us */
+	uint32_t epoch; /* for inspection; the decision is in the peers' open_until_us */
 	uint8_t required; /* 0 or 1 */
 	uint8_t reserved[3];
 };
@@ -129,7 +130,7 @@ struct sfu_put_transport {
 	uint64_t peer;
 	uint8_t direction; /* 1 = send (client to us), 2 = recv */
 	uint8_t ufrag_len; /* 4..32, ours; unique over all transports */
-	uint8_t pwd_len;   /* 22..64, ours */
+	uint8_t pwd_len; /* 22..64, ours */
 	uint8_t reserved[5];
 	uint8_t ufrag[SFU_UFRAG_BYTES];
 	uint8_t pwd[SFU_PWD_BYTES];
@@ -147,22 +148,22 @@ struct sfu_put_keys {
 };
 
 struct sfu_producer_codec {
-	uint8_t payload_type;        /* as the client sends it */
+	uint8_t payload_type; /* as the client sends it */
 	uint8_t mapped_payload_type; /* ours, as consumers get it */
-	uint8_t codec;               /* enum sfu_codec */
+	uint8_t codec; /* enum sfu_codec */
 	uint8_t reserved;
 	uint32_t clock_rate_hz;
 };
 
 struct sfu_producer_encoding {
-	uint32_t ssrc;     /* 0 = learn it by MID or RID */
+	uint32_t ssrc; /* 0 = learn it by MID or RID */
 	uint32_t rtx_ssrc; /* 0 = none or learn it */
 	uint8_t rid_len;
 	uint8_t rid[SFU_RID_BYTES];
 };
 
 struct sfu_ext_id {
-	uint8_t id;  /* 1..255 on this side */
+	uint8_t id; /* 1..255 on this side */
 	uint8_t ext; /* enum sfu_rtp_ext */
 };
 
@@ -171,8 +172,8 @@ struct sfu_ext_id {
 
 struct sfu_put_producer {
 	uint64_t transport; /* of direction send */
-	uint32_t flags;     /* SFU_PRODUCER_* */
-	uint8_t kind;       /* enum sfu_media_kind */
+	uint32_t flags; /* SFU_PRODUCER_* */
+	uint8_t kind; /* enum sfu_media_kind */
 	uint8_t codec_count;
 	uint8_t encoding_count;
 	uint8_t ext_count;
@@ -191,9 +192,9 @@ struct sfu_put_consumer {
 	uint64_t transport; /* of direction recv */
 	uint64_t producer;
 	uint32_t flags; /* SFU_CONSUMER_* */
-	uint32_t ssrc;  /* never used before under this transport's keys */
+	uint32_t ssrc; /* never used before under this transport's keys */
 	uint32_t rtx_ssrc; /* 0 = none */
-	uint8_t encoding;  /* which encoding of the producer; 255 = the best there is */
+	uint8_t encoding; /* which encoding of the producer; 255 = the best there is */
 	uint8_t payload_type_count;
 	uint8_t ext_count;
 	uint8_t reserved;
@@ -224,20 +225,17 @@ struct sfu_command {
 
 _Static_assert(sizeof(struct sfu_command) == 256, "abi");
 
-static inline uint32_t
-sfu_handle_index(uint64_t handle)
+static inline uint32_t sfu_handle_index(uint64_t handle)
 {
 	return (uint32_t)handle;
 }
 
-static inline uint32_t
-sfu_handle_generation(uint64_t handle)
+static inline uint32_t sfu_handle_generation(uint64_t handle)
 {
 	return (uint32_t)(handle >> 32);
 }
 
-static inline uint64_t
-sfu_handle_make(uint32_t index, uint32_t generation)
+static inline uint64_t sfu_handle_make(uint32_t index, uint32_t generation)
 {
 	return (uint64_t)generation << 32 | index;
 }

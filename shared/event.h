@@ -46,7 +46,8 @@ struct sfu_digest_end {
 enum sfu_transport_state {
 	SFU_TRANSPORT_VALIDATED = 1, /* first authenticated ICE check: DTLS may come */
 	SFU_TRANSPORT_NOMINATED = 2, /* a tuple was nominated, also on each change */
-	SFU_TRANSPORT_CONSENT_LOST = 3, /* 30 s without an authenticated check: nothing is sent any more */
+	SFU_TRANSPORT_CONSENT_LOST
+	= 3, /* 30 s without an authenticated check: nothing is sent any more */
 };
 
 struct sfu_transport_event {
@@ -80,7 +81,7 @@ _Static_assert(sizeof(struct sfu_event) == 256, "abi");
 struct sfu_dtls_record {
 	uint64_t transport;
 	uint32_t tuple; /* opaque to sfu-ctl: which validated tuple, 0 = the nominated one */
-	uint32_t len;   /* 1..SFU_DTLS_MAX_BYTES */
+	uint32_t len; /* 1..SFU_DTLS_MAX_BYTES */
 	uint8_t reserved[48];
 	uint8_t bytes[SFU_DTLS_MAX_BYTES];
 };

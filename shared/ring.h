@@ -29,7 +29,7 @@ struct sfu_ring {
 /** One side's private end. Zero it before sfu_ring_attach(); no other thread touches it. */
 struct sfu_ring_end {
 	struct sfu_ring *ring;
-	uint64_t own;  /* our index: head for a producer, tail for a consumer */
+	uint64_t own; /* our index: head for a producer, tail for a consumer */
 	uint64_t peer; /* the other's index as last seen and found plausible */
 	uint32_t mask;
 	uint32_t slot_bytes;
@@ -38,8 +38,8 @@ struct sfu_ring_end {
 
 enum sfu_ring_status {
 	SFU_RING_OK,
-	SFU_RING_EMPTY,    /* pop: nothing there */
-	SFU_RING_FULL,     /* push: no room */
+	SFU_RING_EMPTY, /* pop: nothing there */
+	SFU_RING_FULL, /* push: no room */
 	SFU_RING_POISONED, /* the peer wrote an impossible index; detach */
 };
 

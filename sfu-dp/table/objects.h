@@ -63,7 +63,7 @@ struct transport_tuple {
 	struct tuple tuple;
 	struct l2_path l2;
 	uint64_t last_check_us; /* last authenticated ICE check; 0 = free entry */
-	uint32_t id;            /* 1.., never reused within the transport: for DTLS answers */
+	uint32_t id; /* 1.., never reused within the transport: for DTLS answers */
 };
 
 /** One received SSRC of a transport. Owner. Lives as long as the transport: replay state. */
@@ -73,7 +73,7 @@ struct rx_stream {
 	uint8_t encoding;
 	uint8_t payload_type; /* last seen, for the clock rate */
 	uint8_t rtp_seen;
-	uint8_t rtx;          /* retransmissions of the encoding: accepted, not forwarded */
+	uint8_t rtx; /* retransmissions of the encoding: accepted, not forwarded */
 	uint64_t producer; /* handle, 0 = not bound (RTCP source, or its producer is gone) */
 	struct srtp_rx_stream srtp;
 	struct srtcp_rx_stream srtcp;
@@ -171,9 +171,9 @@ struct producer {
 	struct peer *peer;
 	struct sfu_put_producer put; /* as programmed */
 	uint8_t mapped_payload_type[128]; /* 0xff = not announced */
-	uint32_t clock_rate_hz[128];      /* by the client's payload type */
-	uint8_t codec[128];               /* enum sfu_codec by the client's payload type */
-	uint8_t ext_of_id[256];           /* enum sfu_rtp_ext by the client's id */
+	uint32_t clock_rate_hz[128]; /* by the client's payload type */
+	uint8_t codec[128]; /* enum sfu_codec by the client's payload type */
+	uint8_t ext_of_id[256]; /* enum sfu_rtp_ext by the client's id */
 	/* programme changes them while published */
 	_Atomic uint32_t flags; /* SFU_PRODUCER_* */
 	_Atomic(struct consumer_list *) fanout[DP_MAX_WORKERS];
@@ -188,9 +188,9 @@ struct producer {
 	uint32_t bound_ssrc[SFU_MAX_ENCODINGS]; /* that feeds the encoding; 0 = none yet */
 	uint64_t encoding_us[SFU_MAX_ENCODINGS]; /* last packet of it */
 	uint64_t key_frame_sent_us; /* last PLI toward the client; 0 = never */
-	uint8_t key_frame_tries;    /* PLIs sent for the open request; 0 = none open */
-	uint8_t source_change;      /* see struct pkt */
-	uint8_t was_shut;           /* packets were dropped for gate or pause */
+	uint8_t key_frame_tries; /* PLIs sent for the open request; 0 = none open */
+	uint8_t source_change; /* see struct pkt */
+	uint8_t was_shut; /* packets were dropped for gate or pause */
 	uint64_t packets, bytes;
 	uint64_t key_frame_requests;
 };
@@ -205,30 +205,30 @@ struct consumer {
 	uint64_t producer_handle;
 	struct sfu_put_consumer put;
 	uint8_t takes_payload_type[128]; /* by mapped payload type */
-	uint8_t ext_id[SFU_EXT_COUNT];   /* id toward this consumer, 0 = strip */
-	struct rtp_ext_map ext_map;      /* producer's ids to these, of what is copied */
+	uint8_t ext_id[SFU_EXT_COUNT]; /* id toward this consumer, 0 = strip */
+	struct rtp_ext_map ext_map; /* producer's ids to these, of what is copied */
 	LIST_ENTRY(consumer) of_transport; /* programme */
-	LIST_ENTRY(consumer) of_producer;  /* programme */
+	LIST_ENTRY(consumer) of_producer; /* programme */
 	/* programme changes them while published */
-	_Atomic uint32_t flags;    /* SFU_CONSUMER_* */
+	_Atomic uint32_t flags; /* SFU_CONSUMER_* */
 	_Atomic uint32_t encoding; /* wanted encoding, 255 = best */
 	/* owner of its transport */
-	_Alignas(64) uint64_t offset;  /* out index = in index + offset (mod 2^64) */
-	uint64_t start_in_index;       /* older packets than this are not sent */
+	_Alignas(64) uint64_t offset; /* out index = in index + offset (mod 2^64) */
+	uint64_t start_in_index; /* older packets than this are not sent */
 	uint64_t highest_out_index;
-	uint32_t source_ssrc;          /* of the packets that the offsets were made for */
+	uint32_t source_ssrc; /* of the packets that the offsets were made for */
 	uint32_t timestamp_offset;
-	uint32_t last_timestamp;       /* as sent */
+	uint32_t last_timestamp; /* as sent */
 	uint32_t clock_rate_hz;
 	uint64_t last_sent_us;
 	uint8_t started;
-	uint8_t resync;                /* next packet that passes starts anew after highest_out_index */
+	uint8_t resync; /* next packet that passes starts anew after highest_out_index */
 	uint8_t current_encoding;
-	uint8_t source_change;         /* of the packets that the offsets were made for */
-	uint8_t switch_asked;          /* key frame requested to change the encoding */
+	uint8_t source_change; /* of the packets that the offsets were made for */
+	uint8_t switch_asked; /* key frame requested to change the encoding */
 	uint64_t packets, bytes, payload_bytes;
-	uint64_t sr_sent_us;           /* last sender report; 0 = none */
-	uint32_t sr_ntp_mid;           /* middle word of its NTP time */
+	uint64_t sr_sent_us; /* last sender report; 0 = none */
+	uint32_t sr_ntp_mid; /* middle word of its NTP time */
 	/* receiver's last report */
 	uint8_t report_fraction_lost;
 	int32_t report_lost;
