@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "sfu-ctl/dispatch.h"
 
-#include "sfu-ctl/limits.h"
+#include "sfu-ctl/bounds.h"
 #include "sfu-ctl/payload.h"
 #include "sfu-ctl/room.h"
 

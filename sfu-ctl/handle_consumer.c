@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* CONSUME and CONSUMER_*. */
 #include "sfu-ctl/await.h"
+#include "sfu-ctl/bounds.h"
 #include "sfu-ctl/consumer.h"
 #include "sfu-ctl/core_impl.h"
 #include "sfu-ctl/dispatch.h"
-#include "sfu-ctl/limits.h"
 #include "sfu-ctl/ortc.h"
 #include "sfu-ctl/outbox.h"
 #include "sfu-ctl/payload.h"

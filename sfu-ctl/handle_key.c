@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* Key epochs and opaque key messages: E2EE_READY, REKEY_BEGIN, REKEY_COMMIT, KEY_PACKAGE, KEY_ACK. */
+#include "sfu-ctl/bounds.h"
 #include "sfu-ctl/core_impl.h"
 #include "sfu-ctl/dispatch.h"
-#include "sfu-ctl/limits.h"
 #include "sfu-ctl/outbox.h"
 #include "sfu-ctl/payload.h"
 #include "sfu-ctl/room.h"

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "sfu-ctl/session.h"
 
+#include "sfu-ctl/bounds.h"
 #include "sfu-ctl/core_impl.h"
 #include "sfu-ctl/dispatch.h"
-#include "sfu-ctl/limits.h"
 #include "sfu-ctl/log.h"
 #include "sfu-ctl/outbox.h"
 #include "sfu-ctl/payload.h"
