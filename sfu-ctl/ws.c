@@ -287,7 +287,8 @@ static int send_close(struct conn *conn)
 /** 0 to go on, -1 to close. */
 static int on_writeable(struct conn *conn)
 {
-	unsigned char ping[LWS_PRE];
+	// libwebsockets keeps the answer to an empty ping to itself.
+	unsigned char ping[LWS_PRE + 1] = {[LWS_PRE] = 'h'};
 	struct message *m;
 
 	while ((m = STAILQ_FIRST(&conn->queue)) != NULL && !lws_send_pipe_choked(conn->wsi)) {
@@ -307,7 +308,7 @@ static int on_writeable(struct conn *conn)
 		return conn->close_sent ? 0 : send_close(conn);
 	if (conn->ping_due && !lws_send_pipe_choked(conn->wsi)) {
 		conn->ping_due = false;
-		if (lws_write(conn->wsi, ping + LWS_PRE, 0, LWS_WRITE_PING) < 0)
+		if (lws_write(conn->wsi, ping + LWS_PRE, 1, LWS_WRITE_PING) < 0)
 			return -1;
 	}
 	return 0;
@@ -732,6 +733,7 @@ static bool create_vhost(struct ws *ws, char *err, size_t err_size)
 	struct lws_context_creation_info info = {
 		// The listening socket is ours (listener.c).
 		.port = CONTEXT_PORT_NO_LISTEN_SERVER,
+		.options = LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT,
 		.vhost_name = "sfu-ctl",
 		.protocols = ws->protocols,
 		.retry_and_idle_policy = &ws->no_validity,

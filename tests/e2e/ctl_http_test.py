@@ -1,0 +1,626 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""sfu-ctl from outside, without a data plane: HTTP, WebSocket upgrade, framing, limits, TLS, start
+and stop. Usage: ctl_http_test.py /path/to/sfu-ctl [unittest arguments]. Loopback only."""
+
+import base64
+import json
+import os
+import random
+import re
+import resource
+import signal
+import socket
+import ssl
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+PROGRAM = None
+TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Server:
+    """A running sfu-ctl; settings by keyword."""
+
+    def __init__(self, limits=None, **settings):
+        self.port = int(settings.pop("SFU_PORT", 0)) or free_port()
+        env = {
+            "PATH": os.environ["PATH"],
+            "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", ""),
+            "SFU_PORT": str(self.port),
+            "SFU_LISTEN": "127.0.0.1",
+            "CALLS_DEV_INSECURE_AUTH": "1",
+            "SFU_LOG_LEVEL": "info",
+            **settings,
+        }
+        self.log = tempfile.TemporaryFile("w+")
+        self.process = subprocess.Popen(
+            [PROGRAM], env=env, stdout=subprocess.PIPE, stderr=self.log, text=True, preexec_fn=limits
+        )
+        self.ready = self.process.stdout.readline()
+
+    def errors(self):
+        self.log.seek(0)
+        return self.log.read()
+
+    def stop(self):
+        """Exit status and seconds it took; a sanitizer's finding is a status of its own."""
+        start = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        status = self.process.wait(10)
+        self.process.stdout.close()
+        self.log.close()
+        return status, time.monotonic() - start
+
+    def cpu_seconds(self):
+        with open(f"/proc/{self.process.pid}/stat") as f:
+            fields = f.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def read_response(sock):
+    """Status, headers, body of one response."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        got = sock.recv(65536)
+        if not got:
+            return (0, {}, data)
+        data += got
+    head, _, body = data.partition(b"\r\n\r\n")
+    lines = head.decode().split("\r\n")
+    headers = {k.lower(): v.strip() for k, v in (line.split(":", 1) for line in lines[1:])}
+    length = int(headers.get("content-length", "0"))
+    while len(body) < length:
+        got = sock.recv(65536)
+        if not got:
+            break
+        body += got
+    return int(lines[0].split()[1]), headers, body
+
+
+def ask(port, target, method="GET", extra="", body=b""):
+    with socket.create_connection(("127.0.0.1", port), 5) as s:
+        s.sendall(f"{method} {target} HTTP/1.1\r\nHost: x\r\n{extra}\r\n".encode() + body)
+        return read_response(s)
+
+
+class WebSocket:
+    def __init__(self, port, path="/ws", extra="", wrap=None, rcvbuf=None):
+        s = socket.socket()
+        if rcvbuf:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
+        s.settimeout(10)
+        s.connect(("127.0.0.1", port))
+        self.sock = wrap(s) if wrap else s
+        key = base64.b64encode(os.urandom(16)).decode()
+        self.sock.sendall(
+            f"GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+            f"Connection: keep-alive, Upgrade\r\nSec-WebSocket-Key: {key}\r\n"
+            f"Sec-WebSocket-Version: 13\r\n{extra}\r\n".encode()
+        )
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            got = self.sock.recv(1)
+            if not got:
+                break
+            head += got
+        self.head = head.decode()
+        self.status = int(self.head.split()[1]) if self.head else 0
+        self.seq = 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.sock.close()
+
+    def send(self, opcode, data=b"", fin=True):
+        n = len(data)
+        head = bytes([(0x80 if fin else 0) | opcode])
+        if n < 126:
+            head += bytes([0x80 | n])
+        elif n < 65536:
+            head += bytes([0x80 | 126]) + struct.pack(">H", n)
+        else:
+            head += bytes([0x80 | 127]) + struct.pack(">Q", n)
+        # A mask of zeros is a mask.
+        self.sock.sendall(head + bytes(4) + data)
+
+    def exactly(self, n):
+        data = b""
+        while len(data) < n:
+            got = self.sock.recv(n - len(data))
+            if not got:
+                raise EOFError
+            data += got
+        return data
+
+    def receive(self):
+        first, second = self.exactly(2)
+        n = second & 127
+        if n == 126:
+            (n,) = struct.unpack(">H", self.exactly(2))
+        elif n == 127:
+            (n,) = struct.unpack(">Q", self.exactly(8))
+        return first & 15, self.exactly(n)
+
+    def message(self, kind="PING", pad="", **payload):
+        self.seq += 1
+        return json.dumps(
+            {"v": 1, "type": kind, "msgId": f"m{self.seq}", "ts": 1, "seq": self.seq,
+             "payload": payload, "pad": pad}
+        ).encode()
+
+    def acked(self):
+        """Skip to the next ACK; True if it is ok."""
+        while True:
+            opcode, data = self.receive()
+            if opcode == TEXT and json.loads(data)["type"] == "ACK":
+                return json.loads(data)["ack"]["ok"]
+
+    def close_code(self):
+        """Skip to the close frame. 0: the connection ended without."""
+        try:
+            while True:
+                opcode, data = self.receive()
+                if opcode == CLOSE:
+                    self.send(CLOSE, data[:2])
+                    return struct.unpack(">H", data[:2])[0]
+        except (EOFError, ConnectionError):
+            return 0
+
+
+def refused(case, status, said, **settings):
+    """It does not start, and says why and what to do in one line."""
+    server = Server(**settings)
+    case.assertEqual(server.ready, "")
+    case.assertEqual(server.process.wait(5), status)
+    lines = [line for line in server.errors().splitlines() if line.startswith("sfu-ctl: ")]
+    case.assertEqual(len(lines), 1, server.errors())
+    for word in said:
+        case.assertIn(word, lines[0])
+    server.stop()
+
+
+class Case(unittest.TestCase):
+    settings = {}
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server(**cls.settings)
+        cls.port = cls.server.port
+
+    @classmethod
+    def tearDownClass(cls):
+        status, took = cls.server.stop()
+        assert status == 0, f"exit status {status}"
+        assert took < 1, f"stopping took {took:.2f} s"
+
+    def alive(self):
+        with WebSocket(self.port) as w:
+            w.send(TEXT, w.message())
+            self.assertTrue(w.acked())
+
+
+class Http(Case):
+    def test_start_line(self):
+        for part in (str(self.port), "tr", "local-sfu-1"):
+            self.assertIn(part, self.server.ready)
+
+    def test_health(self):
+        for target in ("/health", "/healthz", "/ready"):
+            for method in ("GET", "POST", "PUT", "DELETE"):
+                status, headers, body = ask(self.port, target, method)
+                self.assertEqual(status, 200)
+                self.assertEqual(headers["content-type"], "application/json")
+                health = json.loads(body)
+                self.assertEqual(
+                    sorted(health),
+                    ["failoverHints", "nodeId", "ok", "peers", "region", "rooms", "uptimeSec", "wsReady"],
+                )
+                self.assertEqual(health["failoverHints"], {"healthy": True, "preferredRegion": "tr"})
+
+    def test_metrics(self):
+        metrics = json.loads(ask(self.port, "/metrics")[2])
+        self.assertEqual(
+            sorted(metrics),
+            ["mediaPlane", "nodeId", "peers", "producers", "region", "rooms", "roomsByRegion", "uptimeSec"],
+        )
+        self.assertEqual(
+            metrics["mediaPlane"],
+            {"mode": "fallback", "roomCount": 0, "transportCount": 0, "producerCount": 0,
+             "consumerCount": 0, "workerCount": 0},
+        )
+
+    def test_not_found(self):
+        for target in ("/health?x=1", "/", "/ws", "/ws/", "/metrics/", "/" + "a" * 3000, "/healt"):
+            status, headers, body = ask(self.port, target)
+            self.assertEqual((target, status), (target, 404))
+            self.assertEqual(headers["content-type"], "application/json")
+            self.assertEqual(json.loads(body), {"error": "not_found"})
+
+    def test_head(self):
+        with socket.create_connection(("127.0.0.1", self.port), 5) as s:
+            s.sendall(b"HEAD /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            data = b""
+            while got := s.recv(4096):
+                data += got
+        self.assertTrue(data.startswith(b"HTTP/1.1 200"))
+        self.assertTrue(data.endswith(b"\r\n\r\n"))
+
+    def test_bodies_are_not_requests(self):
+        body = b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+        for method in ("POST", "GET"):
+            with socket.create_connection(("127.0.0.1", self.port), 5) as s:
+                s.sendall(
+                    f"{method} /health HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+                    + body
+                )
+                self.assertEqual(read_response(s)[0], 200)
+                s.settimeout(0.5)
+                try:
+                    rest = s.recv(4096)
+                except (TimeoutError, ConnectionError):
+                    rest = b""
+                self.assertEqual(rest, b"")
+
+    def test_keep_alive(self):
+        with socket.create_connection(("127.0.0.1", self.port), 5) as s:
+            for _ in range(3):
+                s.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+                self.assertEqual(read_response(s)[0], 200)
+
+    def test_slow_header_is_cut(self):
+        for start in (b"", b"GET /health HT"):
+            with socket.create_connection(("127.0.0.1", self.port), 20) as s:
+                s.sendall(start)
+                begin = time.monotonic()
+                self.assertEqual(s.recv(100), b"")
+                self.assertLess(time.monotonic() - begin, 11)
+
+    def test_junk(self):
+        rnd = random.Random(1)
+        for i in range(200):
+            with socket.create_connection(("127.0.0.1", self.port), 5) as s:
+                try:
+                    s.sendall(rnd.randbytes(rnd.randrange(1, 3000)) + b"\r\n\r\n")
+                except ConnectionError:
+                    pass
+        for line in ("CONNECT x:1", "TRACE /health", "FOO /health", "GET", "GET  HTTP/1.1", "PRI *"):
+            with socket.create_connection(("127.0.0.1", self.port), 5) as s:
+                s.sendall(f"{line} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+                s.settimeout(0.2)
+                try:
+                    s.recv(1000)
+                except (TimeoutError, ConnectionError):
+                    pass
+        self.alive()
+
+
+class Upgrade(Case):
+    def test_paths(self):
+        for path, status in (("/ws", 101), ("/ws?x=1", 101), ("/ws/", 400), ("/", 400), ("/wsx", 400)):
+            with WebSocket(self.port, path) as w:
+                self.assertEqual((path, w.status), (path, status))
+                if status == 400:
+                    self.assertEqual(w.sock.recv(10), b"")
+
+    def test_first_subprotocol_is_echoed(self):
+        for offered, echoed in (("chat", "chat"), ("a, b", "a"), ("v1.sfu+json~!, b", "v1.sfu+json~!")):
+            with WebSocket(self.port, extra=f"Sec-WebSocket-Protocol: {offered}\r\n") as w:
+                self.assertEqual(w.status, 101)
+                self.assertIn(f"Sec-WebSocket-Protocol: {echoed}\r\n", w.head)
+        with WebSocket(self.port) as w:
+            self.assertNotIn("Sec-WebSocket-Protocol", w.head)
+
+    def test_impossible_subprotocols(self):
+        for offered in ('"q"', "a" * 64, ", ".join(["abcdefgh"] * 20)):
+            with WebSocket(self.port, extra=f"Sec-WebSocket-Protocol: {offered}\r\n") as w:
+                self.assertEqual(w.status, 400)
+        self.alive()
+
+    def test_no_compression(self):
+        extra = "Sec-WebSocket-Extensions: permessage-deflate\r\n"
+        with WebSocket(self.port, extra=extra) as w:
+            self.assertEqual(w.status, 101)
+            self.assertNotIn("Extensions", w.head)
+
+    def test_other_upgrades(self):
+        for name in ("foo", "h2c", "websocket2"):
+            for _ in range(20):
+                status, _, _ = ask(
+                    self.port, "/ws", extra=f"Connection: Upgrade\r\nUpgrade: {name}\r\n"
+                    "HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n",
+                )
+                self.assertIn(status, (400, 403))
+        self.alive()
+
+
+class Frames(Case):
+    def test_text_and_binary(self):
+        with WebSocket(self.port) as w:
+            for opcode in (TEXT, BINARY):
+                w.send(opcode, w.message())
+                got, data = w.receive()
+                self.assertEqual(got, TEXT)
+                self.assertTrue(json.loads(data)["ack"]["ok"])
+
+    def test_fragments(self):
+        with WebSocket(self.port) as w:
+            text = w.message()
+            w.send(TEXT, text[:10], fin=False)
+            w.send(PING, b"between")
+            for byte in text[10:-1]:
+                w.send(0, bytes([byte]), fin=False)
+            w.send(0, text[-1:])
+            self.assertEqual(w.receive(), (PONG, b"between"))
+            self.assertTrue(w.acked())
+
+    def test_longest_message(self):
+        with WebSocket(self.port) as w:
+            short = len(w.message())
+            w.seq -= 1
+            text = w.message(pad="x" * (262144 - short))
+            self.assertEqual(len(text), 262144)
+            w.send(TEXT, text)
+            self.assertTrue(w.acked())
+
+    def test_too_long(self):
+        with WebSocket(self.port) as w:
+            w.send(TEXT, b"x" * 262145)
+            self.assertEqual(w.close_code(), 1009)
+        with WebSocket(self.port) as w:
+            w.send(TEXT, b"", fin=False)
+            for _ in range(263):
+                w.send(0, b"y" * 1000, fin=False)
+            self.assertEqual(w.close_code(), 1009)
+
+    def test_reader_that_does_not_read(self):
+        with WebSocket(self.port, rcvbuf=4096) as w:
+            w.sock.settimeout(20)
+            try:
+                for _ in range(200):
+                    for _ in range(500):
+                        w.send(TEXT, w.message("x" * 100))
+            except (ConnectionError, TimeoutError):
+                pass
+            self.assertIn(w.close_code(), (1013, 0))
+        self.assertIn("does not read", self.server.errors())
+        self.alive()
+
+    def test_close_handshake(self):
+        with WebSocket(self.port) as w:
+            w.send(CLOSE, struct.pack(">H", 1000))
+            opcode, data = w.receive()
+            self.assertEqual(opcode, CLOSE)
+            self.assertEqual(w.sock.recv(10), b"")
+
+    def test_junk_frames(self):
+        rnd = random.Random(2)
+        for _ in range(300):
+            with WebSocket(self.port) as w:
+                try:
+                    w.sock.sendall(rnd.randbytes(rnd.randrange(1, 300)))
+                    if rnd.random() < 0.5:
+                        w.send(rnd.randrange(16), rnd.randbytes(rnd.randrange(200)), rnd.random() < 0.5)
+                except ConnectionError:
+                    pass
+        self.alive()
+        peers = json.loads(ask(self.port, "/health")[2])["peers"]
+        self.assertEqual(peers, 0)
+
+
+class Heartbeat(Case):
+    settings = {"SFU_HEARTBEAT_SEC": "5"}
+
+    def test_silent_peer(self):
+        with WebSocket(self.port) as silent, WebSocket(self.port) as lively:
+            begin = time.monotonic()
+            pings = []
+            silent.sock.settimeout(20)
+            lively.sock.settimeout(20)
+            try:
+                while True:
+                    opcode, _ = silent.receive()
+                    pings.append((opcode, round(time.monotonic() - begin)))
+                    opcode, data = lively.receive()
+                    self.assertEqual(opcode, PING)
+                    lively.send(PONG, data)
+            except EOFError:
+                pass
+            self.assertEqual(pings, [(PING, 5), (PING, 10)])
+            self.assertAlmostEqual(time.monotonic() - begin, 12.5, delta=0.7)
+            lively.send(TEXT, lively.message())
+            self.assertTrue(lively.acked())
+
+    def test_idle_costs_nothing(self):
+        with WebSocket(self.port) as w:
+            w.send(TEXT, w.message())
+            self.assertTrue(w.acked())
+            before = self.server.cpu_seconds()
+            time.sleep(4)
+            self.assertLessEqual(self.server.cpu_seconds() - before, 0.02)
+
+
+class Page(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        root = os.path.join(self.folder.name, "root")
+        os.makedirs(os.path.join(root, "sub"))
+        self.big = random.Random(3).randbytes(300000)
+        for name, data in (
+            ("root/index.html", b"<p>hello"), ("root/sub/a.js", self.big), ("root/b.css", b""),
+            ("root/.hidden", b"no"), ("secret", b"no"),
+        ):
+            with open(os.path.join(self.folder.name, name), "wb") as f:
+                f.write(data)
+        os.symlink("../secret", os.path.join(root, "link"))
+        os.symlink("..", os.path.join(root, "up"))
+        os.mkfifo(os.path.join(root, "fifo"))
+        self.server = Server(SFU_WEB_ROOT=root)
+        self.port = self.server.port
+
+    def tearDown(self):
+        self.assertEqual(self.server.stop()[0], 0)
+        self.folder.cleanup()
+
+    def test_files(self):
+        status, headers, body = ask(self.port, "/")
+        self.assertEqual((status, body), (200, b"<p>hello"))
+        self.assertEqual(headers["content-type"], "text/html; charset=utf-8")
+        self.assertEqual(headers["x-content-type-options"], "nosniff")
+        self.assertIn("script-src 'self'", headers["content-security-policy"])
+        self.assertIn("camera=(self)", headers["permissions-policy"])
+        self.assertEqual(ask(self.port, "/?room=blue")[2], b"<p>hello")
+        self.assertEqual(ask(self.port, "/sub/a.js")[2], self.big)
+        self.assertEqual(ask(self.port, "/b.css")[::2], (200, b""))
+        status, headers, body = ask(self.port, "/", extra=f"If-None-Match: {headers['etag']}\r\n")
+        self.assertEqual((status, body), (304, b""))
+        self.assertEqual(ask(self.port, "/health")[0], 200)
+
+    def test_nothing_else(self):
+        for target in ("/nothing", "/sub", "/sub/", "/.hidden", "/link", "/up/secret", "/fifo",
+                       "/../secret", "/%2e%2e/secret", "/sub/../../secret", "/sub/%2e%2e/%2e%2e/secret",
+                       "//etc/passwd", "/..%2fsecret", "/sub/..%5c..%5csecret"):
+            self.assertEqual((target, ask(self.port, target)[0]), (target, 404))
+
+
+class Tls(unittest.TestCase):
+    def test_versions(self):
+        with tempfile.TemporaryDirectory() as folder:
+            cert, key = folder + "/cert.pem", folder + "/key.pem"
+            subprocess.run(
+                ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                 "-subj", "/CN=localhost", "-days", "1", "-keyout", key, "-out", cert],
+                check=True, capture_output=True,
+            )
+            server = Server(SFU_TLS_CERT=cert, SFU_TLS_KEY=key)
+            try:
+                self.assertIn("tls", server.ready)
+                context = ssl.create_default_context(cafile=cert)
+                for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+                    context.minimum_version = context.maximum_version = version
+                    context.set_alpn_protocols(["h2", "http/1.1"])
+                    wrap = lambda s: context.wrap_socket(s, server_hostname="localhost")
+                    with WebSocket(server.port, wrap=wrap) as w:
+                        self.assertEqual(w.sock.selected_alpn_protocol(), "http/1.1")
+                        w.send(TEXT, w.message(pad="x" * 200000))
+                        self.assertTrue(w.acked())
+                old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+                old.check_hostname = False
+                old.verify_mode = ssl.CERT_NONE
+                old.set_ciphers("ALL:@SECLEVEL=0")
+                old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
+                with self.assertRaises((ssl.SSLError, ConnectionError)):
+                    old.wrap_socket(socket.create_connection(("127.0.0.1", server.port), 5)).close()
+                before = server.cpu_seconds()
+                with WebSocket(server.port, wrap=wrap):
+                    time.sleep(2)
+                self.assertLessEqual(server.cpu_seconds() - before, 0.05)
+            finally:
+                self.assertEqual(server.stop()[0], 0)
+
+    def test_bad_certificate(self):
+        with tempfile.NamedTemporaryFile() as junk:
+            junk.write(b"junk")
+            junk.flush()
+            refused(self, 1, ["SFU_TLS_CERT"], SFU_TLS_CERT=junk.name, SFU_TLS_KEY=junk.name)
+
+
+class Start(unittest.TestCase):
+    def refused(self, status, said, **settings):
+        refused(self, status, said, **settings)
+
+    def test_port_taken(self):
+        with socket.create_server(("127.0.0.1", 0)) as s:
+            port = str(s.getsockname()[1])
+            self.refused(1, [port, "taken", "SFU_PORT"], SFU_PORT=port)
+
+    def test_no_such_address(self):
+        self.refused(1, ["192.0.2.1", "SFU_LISTEN"], SFU_LISTEN="192.0.2.1")
+
+    def test_bad_value(self):
+        self.refused(2, ["SFU_HEARTBEAT_SEC", "soon", "number"], SFU_HEARTBEAT_SEC="soon")
+
+    def test_no_page(self):
+        self.refused(1, ["SFU_WEB_ROOT", "/nonexistent"], SFU_WEB_ROOT="/nonexistent")
+
+    def test_required_data_plane(self):
+        self.refused(
+            1, ["no data plane", "/nonexistent/link", "SFU_REQUIRE_DP=0"], NODE_ENV="production",
+            SUPABASE_URL="http://127.0.0.1:9", SUPABASE_ANON_KEY="k", SFU_ENABLE_DP="1",
+            SFU_LINK="/nonexistent/link",
+        )
+
+    def test_missing_data_plane(self):
+        server = Server(SFU_ENABLE_DP="1", SFU_LINK="/nonexistent/link")
+        self.assertIn("fallback", server.ready)
+        metrics = json.loads(ask(server.port, "/metrics")[2])
+        self.assertEqual(metrics["mediaPlane"]["mode"], "fallback")
+        self.assertEqual(server.stop()[0], 0)
+
+    def test_help_and_print(self):
+        text = subprocess.run([PROGRAM, "--help"], capture_output=True, text=True, check=True).stdout
+        printed = subprocess.run(
+            [PROGRAM, "--print-config"], capture_output=True, text=True, check=True
+        ).stdout
+        names = re.findall(r"^#? ?([A-Z][A-Z_]+) ", printed, re.M)
+        self.assertGreater(len(names), 30)
+        for name in names:
+            self.assertIn(f"\n  {name}\n", text)
+
+    def test_tokens_do_not_reach_the_log(self):
+        server = Server(SFU_LOG_LEVEL="debug", CALLS_DEV_INSECURE_AUTH="0",
+                        SUPABASE_URL="http://127.0.0.1:9", SUPABASE_ANON_KEY="seeded-api-key")
+        with WebSocket(server.port) as w:
+            w.send(TEXT, w.message("AUTH", accessToken="seeded-token-0123456789"))
+            self.assertFalse(w.acked())
+        log = server.errors()
+        self.assertIn("auth server", log)
+        self.assertNotIn("seeded", log)
+        self.assertEqual(server.stop()[0], 0)
+
+    def test_stop_with_connections(self):
+        server = Server()
+        sockets = [WebSocket(server.port) for _ in range(50)]
+        status, took = server.stop()
+        self.assertEqual(status, 0)
+        self.assertLess(took, 1)
+        for w in sockets:
+            self.assertEqual(w.close_code(), 1001)
+            w.sock.close()
+
+
+class Descriptors(unittest.TestCase):
+    def test_limit(self):
+        server = Server(limits=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (160, 160)))
+        try:
+            sockets = [socket.create_connection(("127.0.0.1", server.port), 5) for _ in range(300)]
+            time.sleep(0.5)
+            before = server.cpu_seconds()
+            time.sleep(1)
+            self.assertLessEqual(server.cpu_seconds() - before, 0.1)
+            for s in sockets:
+                s.close()
+            time.sleep(0.5)
+            self.assertEqual(ask(server.port, "/health")[0], 200)
+            self.assertIn("too many connections", server.errors())
+        finally:
+            self.assertEqual(server.stop()[0], 0)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    PROGRAM = os.path.abspath(sys.argv.pop(1))
+    unittest.main()
