@@ -13,7 +13,7 @@ const SEALABLE = ['video/vp9', 'video/vp8'];
 const MEDIA_PAUSE_MS = 1000;
 const GATHER_MS = 300;
 const CONSUME_FIRST_MS = 2000;
-const DISCONNECTED_MS = 8000;
+const DISCONNECTED_MS = 4000;
 const MEDIA_LOST = 'The media connection was lost.';
 const STOPPED = 'the call is over';
 
