@@ -3,10 +3,12 @@
  * sfu-dp: start in named phases, undo backwards. A start that fails says in one line what to do.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_launch.h>
 #include <rte_lcore.h>
+#include <rte_log.h>
 #include <rte_malloc.h>
 #include <signal.h>
 #include <stdio.h>
@@ -48,11 +50,14 @@ struct dp {
 	struct rte_hash *ufrags;
 	struct worker *workers;
 	struct house house;
-	char runtime[64]; /* directory made for the EAL, removed at the end */
+	char runtime[160]; /* directory in which the EAL makes its own, "" = its default */
+	bool runtime_is_ours;
+	bool eal_is_up;
+	char eal_said[160]; /* first line of what the EAL said while it started */
 	char eal_text[CONFIG_TEXT_BYTES];
 	char vdev[CONFIG_TEXT_BYTES + 128];
 	char lcores[CONFIG_TEXT_BYTES];
-	char memory[16], prefix[32];
+	char memory[16];
 	char *argv[EAL_ARGUMENTS];
 	int argc;
 };
@@ -63,22 +68,57 @@ static int fail(const char *what, const char *why)
 	return 1;
 }
 
-static unsigned long hugepages_free_kb(void)
+/** A figure of /proc/meminfo, 0 when it is not there. */
+static unsigned long meminfo(const char *name)
 {
-	unsigned long pages = 0, size_kb = 0;
+	unsigned long value = 0;
+	size_t len = strlen(name);
 	char line[128];
 	FILE *f = fopen("/proc/meminfo", "re");
 
 	if (!f)
 		return 0;
 	while (fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "HugePages_Free: %lu", &pages) == 1)
-			continue;
-		if (sscanf(line, "Hugepagesize: %lu", &size_kb) == 1)
-			continue;
+		if (!strncmp(line, name, len) && line[len] == ':')
+			value = strtoul(line + len + 1, NULL, 10);
 	}
 	fclose(f);
-	return pages * size_kb;
+	return value;
+}
+
+/** With what the EAL said first, if it said anything: drivers know best why a port is missing. */
+static int fail_said(const struct dp *dp, const char *what, const char *why)
+{
+	fprintf(stderr, "sfu-dp: %s: %s%s%s%s\n", what, why, *dp->eal_said ? " (" : "",
+		dp->eal_said, *dp->eal_said ? ")" : "");
+	return 1;
+}
+
+static unsigned long hugepages_free_mb(void)
+{
+	return meminfo("HugePages_Free") * meminfo("Hugepagesize") / 1024;
+}
+
+static bool hugepages_wanted(const struct config *c)
+{
+	return !strcmp(c->hugepages, "on")
+	       || (!strcmp(c->hugepages, "auto") && hugepages_free_mb() >= c->memory_mb);
+}
+
+/** The EAL, asked for more than there is, works for minutes or is killed: look first. */
+static int memory_check(const struct config *c)
+{
+	bool huge = hugepages_wanted(c);
+	unsigned long there = huge ? hugepages_free_mb() : meminfo("MemAvailable") / 1024;
+	char why[256];
+
+	if (there >= c->memory_mb)
+		return 0;
+	snprintf(why, sizeof(why), "%u asked for, %lu MB of %s are free: lower it, or %s",
+		c->memory_mb, there, huge ? "hugepages" : "memory",
+		huge ? "reserve more (vm.nr_hugepages), or set SFU_DP_HUGEPAGES=auto"
+		     : "free some");
+	return fail("SFU_DP_MEMORY_MB", why);
 }
 
 static void eal_add(struct dp *dp, const char *argument)
@@ -105,23 +145,20 @@ static void eal_lcores(struct dp *dp)
 static void eal_arguments(struct dp *dp)
 {
 	const struct config *c = &dp->config;
-	bool huge = !strcmp(c->hugepages, "on")
-		    || (!strcmp(c->hugepages, "auto")
-			    && hugepages_free_kb() >= (unsigned long)c->memory_mb * 1024);
 
 	eal_add(dp, "sfu-dp");
 	eal_lcores(dp);
 	snprintf(dp->memory, sizeof(dp->memory), "%u", c->memory_mb);
 	eal_add(dp, "-m");
 	eal_add(dp, dp->memory);
-	if (huge) {
+	if (hugepages_wanted(c)) {
 		eal_add(dp, "--in-memory");
 	} else {
-		snprintf(dp->prefix, sizeof(dp->prefix), "--file-prefix=sfu-dp-%d", (int)getpid());
 		eal_add(dp, "--no-huge");
 		eal_add(dp, "--no-shconf");
-		eal_add(dp, dp->prefix);
 	}
+	// Names an empty directory and nothing else in both modes: the same one after a kill -9.
+	eal_add(dp, "--file-prefix=sfu-dp");
 	eal_add(dp, "--iova-mode=va");
 	eal_add(dp, "--no-telemetry");
 	eal_add(dp, "--log-level=warning");
@@ -139,31 +176,78 @@ static void eal_arguments(struct dp *dp)
 		eal_add(dp, word);
 }
 
-/** The EAL keeps a lock file in a directory; ours is private and removed at the end. */
+/** The EAL makes a directory that it does not remove: in one given to us, or in our own. */
 static void runtime_directory(struct dp *dp)
 {
-	strcpy(dp->runtime, "/tmp/sfu-dp-XXXXXX");
-	if (getenv("RUNTIME_DIRECTORY") || !mkdtemp(dp->runtime)) {
-		dp->runtime[0] = 0;
+	const char *given = getenv("RUNTIME_DIRECTORY");
+
+	if (given) {
+		snprintf(dp->runtime, sizeof(dp->runtime), "%s", given);
 		return;
 	}
-	setenv("RUNTIME_DIRECTORY", dp->runtime, 1);
+	strcpy(dp->runtime, "/tmp/sfu-dp-XXXXXX");
+	dp->runtime_is_ours = mkdtemp(dp->runtime);
+	if (dp->runtime_is_ours)
+		setenv("RUNTIME_DIRECTORY", dp->runtime, 1);
+	else
+		dp->runtime[0] = 0;
 }
 
 static void runtime_remove(struct dp *dp)
 {
-	char path[160];
+	char path[192];
 
 	if (!*dp->runtime)
 		return;
-	snprintf(path, sizeof(path), "%s/dpdk/sfu-dp-%d", dp->runtime, (int)getpid());
-	rmdir(path);
-	snprintf(path, sizeof(path), "%s/dpdk/rte", dp->runtime);
+	snprintf(path, sizeof(path), "%s/dpdk/sfu-dp", dp->runtime);
 	rmdir(path);
 	snprintf(path, sizeof(path), "%s/dpdk", dp->runtime);
 	rmdir(path);
-	if (rmdir(dp->runtime))
+	if (dp->runtime_is_ours && rmdir(dp->runtime))
 		log_line(LOG_WARNING, "main", "runtime directory stays", "path=%s", dp->runtime);
+}
+
+/** What the EAL said goes to the debug log; the first line, the most specific, is kept. */
+static void eal_replay(struct dp *dp, FILE *said)
+{
+	char line[160];
+
+	rewind(said);
+	while (fgets(line, sizeof(line), said)) {
+		line[strcspn(line, "\n")] = 0;
+		if (!*line)
+			continue;
+		if (!*dp->eal_said)
+			memcpy(dp->eal_said, line, sizeof(line));
+		log_line(LOG_DEBUG, "eal", line, NULL);
+	}
+}
+
+/**
+ * rte_eal_init() with what it and its drivers print on stdout and stderr held back: on an error we
+ * say one line, not theirs and a page of usage. One thread so far, so the descriptors are ours.
+ */
+static int eal_init_quietly(struct dp *dp)
+{
+	FILE *said = tmpfile();
+	int out, err, rc;
+
+	if (!said)
+		return rte_eal_init(dp->argc, dp->argv);
+	fflush(stdout);
+	out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+	err = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+	dup2(fileno(said), STDOUT_FILENO);
+	dup2(fileno(said), STDERR_FILENO);
+	rc = rte_eal_init(dp->argc, dp->argv);
+	fflush(stdout);
+	dup2(out, STDOUT_FILENO);
+	dup2(err, STDERR_FILENO);
+	close(out);
+	close(err);
+	eal_replay(dp, said);
+	fclose(said);
+	return rc;
 }
 
 static int eal_start(struct dp *dp)
@@ -172,17 +256,22 @@ static int eal_start(struct dp *dp)
 		return fail("SFU_DP_DEVICE", "too long");
 	eal_arguments(dp);
 	runtime_directory(dp);
-	if (rte_eal_init(dp->argc, dp->argv) < 0) {
-		char why[768];
+	if (eal_init_quietly(dp) < 0) {
+		char why[512];
 
+		if (!*dp->eal_said)
+			snprintf(dp->eal_said, sizeof(dp->eal_said), "%s", rte_strerror(rte_errno));
 		snprintf(why, sizeof(why),
-			"the EAL does not start (%s): check SFU_DP_DEVICE=%s (does the interface "
-			"exist, "
-			"may we open it?), SFU_DP_MEMORY_MB=%u and SFU_DP_HUGEPAGES=%s",
-			rte_strerror(rte_errno), dp->config.device, dp->config.memory_mb,
-			dp->config.hugepages);
-		return fail("DPDK", why);
+			"the EAL does not start: check SFU_DP_DEVICE=%s, SFU_DP_LCORES, SFU_DP_EAL "
+			"and "
+			"SFU_DP_HUGEPAGES; SFU_DP_LOG_LEVEL=debug shows more",
+			dp->config.device);
+		return fail_said(dp, "DPDK", why);
 	}
+	dp->eal_is_up = true;
+	// What fails from here on is said by us in one line.
+	if (strcmp(dp->config.log_level, "debug"))
+		rte_log_set_global_level(RTE_LOG_CRIT);
 	if (rte_lcore_count() < dp->config.workers + 1)
 		return fail("SFU_DP_LCORES", "needs lcore 0 and one more per worker");
 	return 0;
@@ -233,7 +322,7 @@ static int port_start(struct dp *dp)
 	dp->port.address_count = (unsigned)count;
 	dp->port.media_port_be16 = rte_cpu_to_be_16((uint16_t)dp->config.media_port);
 	if (port_open(&dp->port, dp->config.device, dp->config.workers, dp->pool, why, sizeof(why)))
-		return fail("SFU_DP_DEVICE", why);
+		return fail_said(dp, "SFU_DP_DEVICE", why);
 	return 0;
 }
 
@@ -400,6 +489,9 @@ static int run(struct dp *dp)
 		dp->config.address, dp->config.media_port, h->worker_count,
 		h->worker_count == 1 ? "" : "s", programme_engine(h->programme)->name);
 	fflush(stdout);
+	if (*dp->eal_said)
+		log_line(LOG_INFO, "eal", dp->eal_said, NULL);
+	rte_log_set_global_level(RTE_LOG_WARNING);
 	rc = house_run(h);
 	for (unsigned i = 0; i < h->worker_count; i++)
 		atomic_store_explicit(&dp->workers[i].stop, 1, memory_order_relaxed);
@@ -420,8 +512,10 @@ static void harden(void)
 
 static int start(struct dp *dp)
 {
-	int rc = eal_start(dp);
+	int rc = memory_check(&dp->config);
 
+	if (!rc)
+		rc = eal_start(dp);
 	if (!rc)
 		rc = memory_start(dp);
 	if (!rc)
@@ -447,7 +541,8 @@ static void undo(struct dp *dp)
 	free(dp->workers);
 	rte_hash_free(dp->ufrags);
 	objects_destroy(&dp->objects);
-	rte_eal_cleanup();
+	if (dp->eal_is_up)
+		rte_eal_cleanup();
 	runtime_remove(dp);
 }
 
