@@ -41,7 +41,7 @@ static const struct setting settings[] = {
 		"the addresses that clients are told, when a NAT stands in front"},
 	{"SFU_RTC_MIN_PORT", "may tune", SETTING_NUMBER, FIELD(media_port), "40000", 1, 65535, NULL,
 		"the UDP port of all transports"},
-	{"SFU_LINK", "may tune", SETTING_TEXT, FIELD(link), "/run/sfu/dp.sock", 1, 0, "a path",
+	{"SFU_LINK", "may tune", SETTING_TEXT, FIELD(link), "/run/sfu/link.sock", 1, 0, "a path",
 		"Unix socket on which sfu-ctl attaches"},
 	{"SFU_LINK_GROUP", "may tune", SETTING_TEXT, FIELD(link_group), "", 0, 0, "a group name",
 		"group that may attach besides our own user; empty = none"},

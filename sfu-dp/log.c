@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "sfu-dp/log.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 #include <syslog.h>
@@ -36,9 +37,17 @@ static const char *level_name(int level)
 	return "debug";
 }
 
+static void printable(char *text)
+{
+	for (; *text; text++) {
+		if (iscntrl((unsigned char)*text))
+			*text = '?';
+	}
+}
+
 void log_line(int level, const char *module, const char *event, const char *fmt, ...)
 {
-	char line[1024], pairs[768] = "";
+	char line[1024], what[256], pairs[512] = "";
 	struct timespec ts;
 	struct tm tm;
 	char when[32];
@@ -53,15 +62,16 @@ void log_line(int level, const char *module, const char *event, const char *fmt,
 		vsnprintf(pairs, sizeof(pairs), fmt, ap);
 		va_end(ap);
 	}
-	for (char *p = pairs; *p; p++) {
-		if ((unsigned char)*p < 0x20 || *p == 0x7f)
-			*p = '?';
-	}
+	snprintf(what, sizeof(what), "%s", event);
+	printable(what);
+	printable(pairs);
+	for (char *p = what; (p = strchr(p, '"'));)
+		*p = '\'';
 	clock_gettime(CLOCK_REALTIME, &ts);
 	gmtime_r(&ts.tv_sec, &tm);
 	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
 	n = snprintf(line, sizeof(line), "ts=%s.%03ldZ level=%s module=%s msg=\"%s\"%s%s\n", when,
-		ts.tv_nsec / 1000000, level_name(level), module, event, *pairs ? " " : "", pairs);
+		ts.tv_nsec / 1000000, level_name(level), module, what, *pairs ? " " : "", pairs);
 	if (n > (int)sizeof(line) - 1) {
 		n = sizeof(line) - 1;
 		line[n - 1] = '\n';

@@ -11,8 +11,9 @@
 void log_level_set(const char *name);
 
 /**
- * @param event  short fixed text, becomes msg="…"
- * @param fmt    further "key=value" pairs, may be NULL; control characters are escaped
+ * @param event  short text, becomes msg="…"; a quotation mark becomes '
+ * @param fmt    further "key=value" pairs, may be NULL
+ * Control characters of both become ?, and what is too long is cut.
  */
 void log_line(int level, const char *module, const char *event, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));

@@ -273,6 +273,7 @@ static json *rooms(struct house *h)
 
 	for (uint32_t i = 0; i < h->objects->limits.rooms; i++) {
 		const struct room *r = &h->objects->rooms[i];
+		const struct peer *p;
 		json *o, *peers;
 
 		if (!r->handle)
@@ -283,12 +284,8 @@ static json *rooms(struct house *h)
 		put(o, "e2ee_required", json_object_new_boolean(r->required));
 		put_u64(o, "epoch", r->epoch);
 		put_u64(o, "peer_count", r->peers);
-		for (uint32_t k = 0; k < h->objects->limits.peers; k++) {
-			const struct peer *p = &h->objects->peers[k];
-
-			if (p->handle && p->room == r->handle)
-				json_object_array_add(peers, peer_json(h, p));
-		}
+		for (p = LIST_FIRST(&r->members); p; p = LIST_NEXT(p, of_room))
+			json_object_array_add(peers, peer_json(h, p));
 		put(o, "peers", peers);
 		json_object_array_add(all, o);
 	}

@@ -121,7 +121,7 @@ static int watch(const char *path, const char *noun, const char *seconds)
 	double every = seconds ? strtod(seconds, &end) : 1;
 	struct timespec pause;
 
-	if ((seconds && *end) || every < 0.1 || every > 3600) {
+	if ((seconds && *end) || !(every >= 0.1 && every <= 3600)) { // Not a number is neither.
 		fprintf(stderr, "dp-cli: watch: seconds are a number from 0.1 to 3600\n");
 		return 2;
 	}

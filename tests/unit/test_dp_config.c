@@ -161,7 +161,7 @@ static const struct {
 	{"SFU_DP_DEVICE", "net_af_packet0,iface=sfu-dp0", 0},
 	{"SFU_DP_ADDRESS", "198.18.99.2", 0},
 	{"SFU_ANNOUNCED_IP", "", 1},
-	{"SFU_LINK", "/run/sfu/dp.sock", 0},
+	{"SFU_LINK", "/run/sfu/link.sock", 0},
 	{"SFU_LINK_GROUP", "", 1},
 	{"SFU_DP_CLI", "/run/sfu/dp-cli.sock", 0},
 	{"SFU_DP_ENGINE", "auto", 0},
