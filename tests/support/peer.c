@@ -78,8 +78,6 @@ static void consumer_close(struct peer_consumer *c)
 		return;
 	c->is_live = false;
 	g_hash_table_remove(p->by_producer, c->producer_id);
-	if (c->sink)
-		g_hash_table_remove(p->by_ssrc, GUINT_TO_POINTER(c->ssrc));
 }
 
 static void on_resumed(void *ctx, const struct signal_answer *answer)
@@ -135,6 +133,7 @@ static void on_consumed(void *ctx, const struct signal_answer *answer)
 		peer_lose(p, "two consumers of a transport have the same SSRC");
 		return;
 	}
+	g_hash_table_remove(p->early, GUINT_TO_POINTER(c->ssrc));
 	payload = in_room(p);
 	add_text(payload, "consumerId", c->id);
 	peer_signal_insist(p->signal, "CONSUMER_RESUME", payload, on_resumed, c);
@@ -457,12 +456,17 @@ static void on_open(void *ctx)
 	peer_signal_request(p->signal, "HELLO", payload, on_hello, p);
 }
 
-static void close_producer(struct peer *p, const char *producer_id)
+static void close_producer(struct peer *p, json_object *payload)
 {
-	struct peer_consumer *c = g_hash_table_lookup(p->by_producer, producer_id);
+	struct peer_consumer *c
+		= g_hash_table_lookup(p->by_producer, params_text(payload, "producerId"));
 
-	if (c)
-		consumer_close(c);
+	if (!c)
+		return;
+	consumer_close(c);
+	// Nobody here closes a transport and stays: the server has lost them, ours with them.
+	if (!strcmp(params_text(payload, "reason"), "transport_closed"))
+		peer_lose(p, "the server closed a transport");
 }
 
 static void close_device(struct peer *p, const char *device)
@@ -482,7 +486,7 @@ static void on_event(void *ctx, const char *type, json_object *payload)
 	if (!strcmp(type, "PRODUCER_ADDED"))
 		offer(p, payload);
 	else if (!strcmp(type, "PRODUCER_REMOVED") || !strcmp(type, "CONSUMER_CLOSED"))
-		close_producer(p, params_text(payload, "producerId"));
+		close_producer(p, payload);
 	else if (!strcmp(type, "PEER_LEFT"))
 		close_device(p, params_text(payload, "deviceId"));
 	else if (!strcmp(type, "REKEY_COMMIT"))
@@ -511,6 +515,7 @@ struct peer *peer_create(const struct peer_env *env, unsigned index, const char 
 	g_strlcpy(p->room, room, sizeof(p->room));
 	p->consumers = g_ptr_array_new_with_free_func(consumer_free);
 	p->by_ssrc = g_hash_table_new(NULL, NULL);
+	p->early = g_hash_table_new(NULL, NULL);
 	p->by_producer = g_hash_table_new(g_str_hash, g_str_equal);
 	p->report_ssrc = g_random_int() | 1;
 	p->held_back = env->options->laggard == index || env->options->unready == index;
@@ -526,6 +531,8 @@ static void close_all(struct peer *p)
 	peer_media_close(p);
 	for (unsigned i = 0; i < p->consumers->len; i++)
 		consumer_close(p->consumers->pdata[i]);
+	g_hash_table_remove_all(p->by_ssrc);
+	g_hash_table_remove_all(p->early);
 	json_object_put(p->router_caps);
 	p->router_caps = NULL;
 	p->is_joined = false;
@@ -539,6 +546,7 @@ void peer_destroy(struct peer *p)
 	close_all(p);
 	g_hash_table_remove(p->env->by_tag, GUINT_TO_POINTER(p->tag));
 	g_hash_table_destroy(p->by_ssrc);
+	g_hash_table_destroy(p->early);
 	g_hash_table_destroy(p->by_producer);
 	g_ptr_array_free(p->consumers, TRUE);
 	g_free(p);
@@ -563,7 +571,7 @@ static bool media_is_lost(const struct peer *p, uint64_t now_us)
 		if (!c->is_live || !c->is_resumed)
 			continue;
 		last_us = rtp_sink_stats(c->sink)->last_us;
-		if (now_us - MAX(last_us, c->resumed_us) < MEDIA_LOST_US)
+		if (MAX(last_us, c->resumed_us) + MEDIA_LOST_US > now_us)
 			return false;
 		waiting++;
 	}

@@ -35,7 +35,8 @@ struct peer {
 	bool is_begun; // with --packets: allowed to send
 	bool is_stopped;
 	GPtrArray *consumers; // struct peer_consumer, also closed ones
-	GHashTable *by_ssrc; // SSRC -> live struct peer_consumer
+	GHashTable *by_ssrc; // SSRC -> struct peer_consumer of this stay in the room
+	GHashTable *early; // SSRC -> packets that overtook their CONSUMER_ADDED
 	GHashTable *by_producer; // producer id -> live struct peer_consumer, also unanswered ones
 	uint32_t report_ssrc; // of our receiver reports
 	bool is_joined; // ROOM_JOIN_OK

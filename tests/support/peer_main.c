@@ -273,6 +273,7 @@ static int report(struct run *run)
 static int run_peers(struct run *run)
 {
 	char room[64];
+	guint tick;
 	int status;
 
 	run->peers = g_new0(struct peer *, run->options.peers);
@@ -282,8 +283,9 @@ static int run_peers(struct run *run)
 	run->start_us = (uint64_t)g_get_monotonic_time();
 	run->socket_drops = socket_drops();
 	enter(run, SETTING_UP, run->start_us);
-	g_timeout_add_full(G_PRIORITY_HIGH, TICK_MS, on_tick, run, NULL);
+	tick = g_timeout_add_full(G_PRIORITY_HIGH, TICK_MS, on_tick, run, NULL);
 	g_main_loop_run(run->loop);
+	g_source_remove(tick);
 	status = report(run);
 	for (unsigned i = 0; i < run->options.peers; i++)
 		peer_destroy(run->peers[i]);

@@ -50,6 +50,9 @@ static void count_transport(const struct media_transport *t, struct peer_stats *
 
 void peer_media_count(const struct peer *p, struct peer_stats *out)
 {
+	GHashTableIter it;
+	gpointer count;
+
 	for (unsigned i = 0; i < PEER_TRACKS; i++) {
 		if (p->sources[i])
 			out->sent[i] += rtp_source_sent(p->sources[i]);
@@ -57,6 +60,9 @@ void peer_media_count(const struct peer *p, struct peer_stats *out)
 	count_transport(p->send, out);
 	count_transport(p->recv, out);
 	out->refused += peer_signal_refused(p->signal);
+	g_hash_table_iter_init(&it, p->early);
+	while (g_hash_table_iter_next(&it, NULL, &count))
+		out->unknown_ssrc += GPOINTER_TO_UINT(count);
 }
 
 void peer_media_close(struct peer *p)
@@ -115,6 +121,14 @@ static void note_opening(
 		c->opened_after_us = now_us > gate->open_us ? now_us - gate->open_us : 1;
 }
 
+/** Media may overtake the signalling that announces it; whether it did is known later. */
+static void count_early(struct peer *p, uint32_t ssrc)
+{
+	guint n = GPOINTER_TO_UINT(g_hash_table_lookup(p->early, GUINT_TO_POINTER(ssrc)));
+
+	g_hash_table_insert(p->early, GUINT_TO_POINTER(ssrc), GUINT_TO_POINTER(n + 1));
+}
+
 static void on_recv_rtp(void *ctx, uint8_t *packet, size_t len, uint64_t now_us)
 {
 	struct peer *p = ctx, *sender;
@@ -127,9 +141,11 @@ static void on_recv_rtp(void *ctx, uint8_t *packet, size_t len, uint64_t now_us)
 		return;
 	c = g_hash_table_lookup(p->by_ssrc, GUINT_TO_POINTER(view.ssrc));
 	if (!c) {
-		p->stats.unknown_ssrc++;
+		count_early(p, view.ssrc);
 		return;
 	}
+	if (!c->is_live)
+		return; // was on its way when the consumer was closed
 	last_us = rtp_sink_stats(c->sink)->last_us;
 	sender = g_hash_table_lookup(p->env->by_tag, GUINT_TO_POINTER(c->sender));
 	edge.was_shut = gate_was_shut(&p->gate, last_us, now_us);

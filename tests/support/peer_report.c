@@ -19,7 +19,7 @@ static const char *const track_names[PEER_TRACKS] = {"audio", "video"};
 struct sums {
 	unsigned consumers;
 	uint64_t received, lost, duplicated, reordered, undecryptable, mismatched, header_wrong;
-	uint64_t rtp_missing, timestamp_jumps, leaked, excused, sr_received, sr_wrong;
+	uint64_t rtp_missing, timestamp_jumps, leaked, excused, sr_received, sr_wrong, sr_far;
 	uint64_t longest_gap_us, opened_after_us;
 	struct latency latency;
 };
@@ -45,6 +45,7 @@ static void add_consumer(struct sums *sums, const struct peer_consumer *c)
 	sums->excused += st->excused;
 	sums->sr_received += st->sr_received;
 	sums->sr_wrong += st->sr_wrong;
+	sums->sr_far += st->sr_far;
 	sums->longest_gap_us = MAX(sums->longest_gap_us, st->longest_gap_us);
 	sums->opened_after_us = MAX(sums->opened_after_us, c->opened_after_us);
 	latency_merge(&sums->latency, &st->latency);
@@ -134,6 +135,7 @@ static void put_sums(json_object *o, const struct sums *s)
 	put(o, "excused", s->excused);
 	put(o, "sr_received", s->sr_received);
 	put(o, "sr_wrong", s->sr_wrong);
+	put(o, "sr_far", s->sr_far);
 	put_ms(o, "longest_gap_ms", s->longest_gap_us);
 	put_ms(o, "opened_after_ms", s->opened_after_us);
 	put_ms(o, "latency_p50_ms", latency_quantile(&s->latency, 500));
@@ -259,6 +261,8 @@ static char *consumer_problem(const struct peer_run_report *run, const struct pe
 		return g_strdup("no packet had a MID");
 	if (run->stopped_us - st->first_us > REPORTS_US && !st->sr_received)
 		return g_strdup("no sender report");
+	if (st->sr_received >= 4 && st->sr_far * 2 > st->sr_received)
+		return g_strdup("sender reports are off the packets");
 	return NULL;
 }
 

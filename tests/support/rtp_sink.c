@@ -14,8 +14,10 @@
 #define EPOCH_KEYS 4
 /** Numbers below the highest that are still told apart; more than any network here reorders. */
 #define WINDOW 4096u
-/** A report may be this far from what the packets say: queues, and reports between bursts. */
-#define SR_TIME_SLACK_US 500000
+/** A report this far from what the packets say cannot be: a wrong offset is off by far more. */
+#define SR_WRONG_US 2000000
+/** This far it may be when sender or receiver stalled, but not often. */
+#define SR_FAR_US 200000
 #define SR_COUNT_SLACK 256
 
 /** Which of the last WINDOW numbers came. */
@@ -304,32 +306,40 @@ void rtp_sink_packet(struct rtp_sink *s, const uint8_t *packet, size_t len, uint
 	st->rtp_missing = s->rtp_highest - s->rtp_first + 1 - s->rtp_unique;
 }
 
-void rtp_sink_report(struct rtp_sink *s, const struct rtcp_sender_info *info, uint64_t now_us)
+/** What the report calls now lies where the packets of now are. */
+static void check_report(struct rtp_sink *s, const struct rtcp_sender_info *info, uint64_t now_us)
 {
 	struct rtp_sink_stats *st = &s->stats;
-	int64_t media_us;
-
-	st->sr_received++;
-	if (s->has_sr) {
-		// Two reports tell one clock: as much media time as wall time went by.
-		int64_t wall_us
-			= (int64_t)(rtcp_ntp_to_us(info->ntp) - rtcp_ntp_to_us(s->last_sr.ntp));
-
-		media_us = (int64_t)(int32_t)(info->rtp_timestamp - s->last_sr.rtp_timestamp)
-			   * 1000000 / s->clock_rate;
-		if (llabs(media_us - wall_us) > SR_TIME_SLACK_US)
-			wrong(s, &st->sr_wrong, "sender reports disagree on the media clock");
-	}
-	if (st->last_us) {
-		// What the report calls now lies where the packets of now are.
-		media_us = (int64_t)(int32_t)(info->rtp_timestamp - s->last_timestamp) * 1000000
+	int64_t media_us = (int64_t)(int32_t)(info->rtp_timestamp - s->last_timestamp) * 1000000
 			   / s->clock_rate;
-		if (llabs(media_us - (int64_t)(now_us - s->last_timestamp_us)) > SR_TIME_SLACK_US)
-			wrong(s, &st->sr_wrong, "a sender report is far from the packets");
-		if (llabs((int64_t)(int32_t)(info->packets - (uint32_t)st->received))
-			> SR_COUNT_SLACK)
-			wrong(s, &st->sr_wrong, "a sender report counts other packets");
-	}
+	int64_t off_us = llabs(media_us - (int64_t)(now_us - s->last_timestamp_us));
+
+	if (off_us > SR_WRONG_US)
+		wrong(s, &st->sr_wrong, "a sender report is far from the packets");
+	else if (off_us > SR_FAR_US)
+		st->sr_far++;
+	if (llabs((int64_t)(int32_t)(info->packets - (uint32_t)st->received)) > SR_COUNT_SLACK)
+		wrong(s, &st->sr_wrong, "a sender report counts other packets");
+}
+
+/** Two reports tell one clock: as much media time as wall time went by. */
+static void check_clock(struct rtp_sink *s, const struct rtcp_sender_info *info)
+{
+	int64_t wall_us = (int64_t)(rtcp_ntp_to_us(info->ntp) - rtcp_ntp_to_us(s->last_sr.ntp));
+	int64_t media_us = (int64_t)(int32_t)(info->rtp_timestamp - s->last_sr.rtp_timestamp)
+			   * 1000000 / s->clock_rate;
+
+	if (llabs(media_us - wall_us) > SR_WRONG_US)
+		wrong(s, &s->stats.sr_wrong, "sender reports disagree on the media clock");
+}
+
+void rtp_sink_report(struct rtp_sink *s, const struct rtcp_sender_info *info, uint64_t now_us)
+{
+	s->stats.sr_received++;
+	if (s->has_sr)
+		check_clock(s, info);
+	if (s->stats.last_us)
+		check_report(s, info, now_us);
 	s->last_sr = *info;
 	s->last_sr_us = now_us;
 	s->has_sr = true;

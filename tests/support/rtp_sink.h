@@ -44,7 +44,9 @@ struct rtp_sink_stats {
 	uint64_t timestamp_jumps; // offset to the sender's time stamps changed
 	uint64_t leaked; // arrived while a gate should be shut
 	uint64_t mids; // packets with MID
-	uint64_t sr_received, sr_wrong; // sender reports; implausible ones
+	uint64_t sr_received; // sender reports
+	uint64_t sr_wrong; // of them impossible
+	uint64_t sr_far; // of them further from the packets than a stall of ours explains
 	uint64_t first_us, last_us; // arrival; 0 = none
 	uint64_t longest_gap_us; // between arrivals
 	uint64_t epochs; // different epochs seen

@@ -12,14 +12,17 @@
 
 struct ws_context {
 	struct lws_context *lws;
+	GHashTable *clients; // set of struct ws_client that have not ended
 };
 
 struct ws_client {
-	struct lws *wsi; // NULL before the handshake and after the end
+	struct ws_context *context;
+	struct lws *wsi; // NULL after the end
 	const struct ws_events *events; // NULL once destroyed by its owner
 	void *ctx;
 	GQueue out; // GBytes with LWS_PRE octets in front
 	GString *in; // message so far
+	bool is_open; // after the handshake, before the end
 	bool ended; // no wsi any more
 	bool connecting; // inside ws_client_create()
 };
@@ -39,7 +42,9 @@ static void client_end(struct ws_client *c, const char *why)
 	if (c->ended)
 		return;
 	c->ended = true;
+	c->is_open = false;
 	c->wsi = NULL;
+	g_hash_table_remove(c->context->clients, c);
 	if (c->connecting)
 		return;
 	if (c->events)
@@ -82,12 +87,16 @@ static void client_receive(struct ws_client *c, struct lws *wsi, const char *tex
 static int on_event(
 	struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
 {
+	struct ws_context *context = lws_context_user(lws_get_context(wsi));
 	struct ws_client *c = user;
 	char why[128];
 
+	// libwebsockets goes on telling after the end; by then the client may be gone.
+	if (!context || !g_hash_table_contains(context->clients, c) || c->wsi != wsi)
+		return 0;
 	switch (reason) {
 	case LWS_CALLBACK_CLIENT_ESTABLISHED:
-		c->wsi = wsi;
+		c->is_open = true;
 		if (!c->events)
 			return -1;
 		c->events->on_open(c->ctx);
@@ -109,8 +118,7 @@ static int on_event(
 		break;
 	case LWS_CALLBACK_WSI_DESTROY:
 		// Also the end of one that never got as far as the two above.
-		if (c)
-			client_end(c, "the connection was lost");
+		client_end(c, "the connection was lost");
 		break;
 	default:
 		break;
@@ -131,11 +139,14 @@ struct ws_context *ws_context_create(void)
 	memset(&info, 0, sizeof(info));
 	info.port = CONTEXT_PORT_NO_LISTEN;
 	info.protocols = protocols;
+	info.user = context;
 	info.gid = (gid_t)-1;
 	info.uid = (uid_t)-1;
 	lws_set_log_level(0, NULL);
+	context->clients = g_hash_table_new(NULL, NULL);
 	context->lws = lws_create_context(&info);
 	if (!context->lws) {
+		g_hash_table_destroy(context->clients);
 		g_free(context);
 		return NULL;
 	}
@@ -147,6 +158,7 @@ void ws_context_destroy(struct ws_context *context)
 	if (!context)
 		return;
 	lws_context_destroy(context->lws);
+	g_hash_table_destroy(context->clients);
 	g_free(context);
 }
 
@@ -167,6 +179,7 @@ struct ws_client *ws_client_create(
 		return NULL;
 	path[0] = '/';
 	c = g_new0(struct ws_client, 1);
+	c->context = context;
 	c->events = events;
 	c->ctx = ctx;
 	c->in = g_string_new(NULL);
@@ -180,9 +193,12 @@ struct ws_client *ws_client_create(
 	info.path = path;
 	info.local_protocol_name = protocols[0].name;
 	info.userdata = c;
+	info.pwsi = &c->wsi;
+	g_hash_table_add(context->clients, c);
 	// A failure may be told from inside this call, before the owner knows the client.
 	c->connecting = true;
 	if (!lws_client_connect_via_info(&info) || c->ended) {
+		g_hash_table_remove(context->clients, c);
 		client_free(c);
 		return NULL;
 	}
@@ -199,7 +215,7 @@ void ws_client_send(struct ws_client *c, const char *text, size_t len)
 	data = g_malloc(LWS_PRE + len);
 	memcpy(data + LWS_PRE, text, len);
 	g_queue_push_tail(&c->out, g_bytes_new_take(data, LWS_PRE + len));
-	if (c->wsi)
+	if (c->is_open)
 		lws_callback_on_writable(c->wsi);
 }
 
@@ -210,6 +226,6 @@ void ws_client_destroy(struct ws_client *c)
 	c->events = NULL;
 	if (c->ended)
 		client_free(c);
-	else if (c->wsi)
+	else if (c->is_open)
 		lws_callback_on_writable(c->wsi);
 }
