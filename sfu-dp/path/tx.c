@@ -71,13 +71,11 @@ void tx_encapsulate(
 	struct rte_ether_hdr *eth;
 	struct rte_ipv4_hdr *ip;
 	struct rte_udp_hdr *udp;
-	uint8_t *p;
 
 	(void)w;
-	p = (uint8_t *)rte_pktmbuf_prepend(m, (uint16_t)(l2_len + sizeof(*ip) + sizeof(*udp)));
+	eth = (void *)rte_pktmbuf_prepend(m, (uint16_t)(l2_len + sizeof(*ip) + sizeof(*udp)));
 	// Headroom is the pool's, TX_HEADROOM the caller's promise.
-	RTE_VERIFY(p);
-	eth = (struct rte_ether_hdr *)p;
+	RTE_VERIFY(eth);
 	memcpy(eth->dst_addr.addr_bytes, l2->remote_mac, 6);
 	memcpy(eth->src_addr.addr_bytes, l2->local_mac, 6);
 	if (tuple->vlan) {
@@ -89,7 +87,7 @@ void tx_encapsulate(
 	} else {
 		eth->ether_type = RTE_BE16(RTE_ETHER_TYPE_IPV4);
 	}
-	ip = (struct rte_ipv4_hdr *)(p + l2_len);
+	ip = rte_pktmbuf_mtod_offset(m, struct rte_ipv4_hdr *, l2_len);
 	memset(ip, 0, sizeof(*ip));
 	ip->version_ihl = RTE_IPV4_VHL_DEF;
 	ip->total_length = rte_cpu_to_be_16((uint16_t)(sizeof(*ip) + sizeof(*udp) + payload));
