@@ -18,10 +18,10 @@ struct inspect;
 
 /** Counters of housekeeping itself. */
 struct house_counters {
-	uint64_t punts_lost;   /* punted by a worker, not taken by the link */
-	uint64_t dtls_orders;  /* datagrams from the control plane given to workers */
+	uint64_t punts_lost; /* punted by a worker, not taken by the link */
+	uint64_t dtls_orders; /* datagrams from the control plane given to workers */
 	uint64_t dtls_unknown; /* for a transport that is gone or has no owner yet */
-	uint64_t orders_lost;  /* a worker's order ring was full */
+	uint64_t orders_lost; /* a worker's order ring was full */
 	uint64_t commands, refused;
 };
 
