@@ -145,6 +145,7 @@ struct world *world_open(unsigned workers, bool spread, const struct objects_lim
 	w->pool_full = rte_mempool_avail_count(w->pool);
 	w->worker_count = workers;
 	w->now_us = 1000000000;
+	w->generation = 1;
 	w->qsbr = rte_zmalloc("qsbr", rte_rcu_qsbr_get_memsize(DP_MAX_WORKERS), 64);
 	if (!w->qsbr || rte_rcu_qsbr_init(w->qsbr, DP_MAX_WORKERS)
 		|| objects_create(&w->objects, limits ? limits : &common))
@@ -199,7 +200,7 @@ uint32_t world_put_room(struct world *w, uint32_t index, uint32_t version, bool 
 	struct sfu_command cmd = {
 		.type = SFU_CMD_PUT_ROOM,
 		.version = version,
-		.handle = sfu_handle_make(index, 1),
+		.handle = sfu_handle_make(index, w->generation),
 		.u.room = {.epoch = version, .required = required},
 	};
 
@@ -212,8 +213,9 @@ uint32_t world_put_peer(
 	struct sfu_command cmd = {
 		.type = SFU_CMD_PUT_PEER,
 		.version = version,
-		.handle = sfu_handle_make(index, 1),
-		.u.peer = {.room = sfu_handle_make(room, 1), .open_until_us = open_until_us},
+		.handle = sfu_handle_make(index, w->generation),
+		.u.peer
+		= {.room = sfu_handle_make(room, w->generation), .open_until_us = open_until_us},
 	};
 
 	return world_apply(w, &cmd);
@@ -225,8 +227,9 @@ uint32_t world_put_client(struct world *w, struct world_client *c, uint32_t inde
 	struct sfu_command cmd = {
 		.type = SFU_CMD_PUT_TRANSPORT,
 		.version = 1,
-		.handle = sfu_handle_make(index, 1),
-		.u.transport = {.peer = sfu_handle_make(peer, 1), .direction = direction},
+		.handle = sfu_handle_make(index, w->generation),
+		.u.transport
+		= {.peer = sfu_handle_make(peer, w->generation), .direction = direction},
 	};
 
 	memset(c, 0, sizeof(*c));

@@ -40,6 +40,7 @@ struct world {
 	unsigned worker_count;
 	uint64_t now_us;
 	uint32_t checks; /* counts transaction ids */
+	uint32_t generation; /* of the handles that the world_put_ functions make */
 	/* since world_forget() */
 	struct world_sent sent[WORLD_SENT];
 	unsigned sent_count;
@@ -68,7 +69,7 @@ void world_close(struct world *w);
 /** Apply a command; what the programme said. */
 uint32_t world_apply(struct world *w, struct sfu_command *cmd);
 
-/** Commands with the common values; handles are index and generation 1. Each returns the status. */
+/** Commands with the common values; handles are index and w->generation (1 at first). */
 uint32_t world_put_room(struct world *w, uint32_t index, uint32_t version, bool required);
 uint32_t world_put_peer(
 	struct world *w, uint32_t index, uint32_t version, uint32_t room, uint64_t open_until_us);
