@@ -159,7 +159,7 @@ dp_start() {
 		--set "SFU_DP_CLI=$run_dir/dp-cli.sock" \
 		"$@" >"$run_dir/sfu-dp.out" 2>>"$run_dir/sfu-dp.log" &
 	dp_pid=$!
-	if ! wait_until 100 dp_ready; then
+	if ! wait_until 100 dp_ready || ! kill -0 "$dp_pid" 2>/dev/null; then
 		cat "$run_dir/sfu-dp.log" >&2
 		die "sfu-dp did not start (above)"
 	fi
