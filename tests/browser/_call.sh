@@ -10,7 +10,7 @@ ctl_settings=(--set "SFU_WEB_ROOT=$run_dir/web")
 start --set "SFU_DP_WORKERS=$workers"
 
 call() {
-	SFU_URL="http://127.0.0.1:$http_port/" node "$root/tests/browser/run.mjs"
+	SFU_URL="http://127.0.0.1:$http_port/" SHOT_PREFIX="workers$workers-" node "$root/tests/browser/run.mjs"
 }
 
 # Each worker sends at least a fifth, and packets were handed over: two workers work, not one.

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // A call as people would see it, against a running system whose page is at SFU_URL (or the first
-// argument). Starts browsers only. One line per check; leaves screenshots in tests/out/.
+// argument). Starts browsers only. One line per check; leaves screenshots in tests/out/, their names
+// beginning with SHOT_PREFIX. PARTS=wholeCall,buttons runs some of the parts, WATCH_MS watches longer.
 
 import { mkdir } from 'node:fs/promises';
+import { loadavg } from 'node:os';
 
 import { Checks, launch, sleep } from './support.mjs';
 
 const BASE = process.argv[2] ?? process.env.SFU_URL;
 const OUT = new URL('../out/', import.meta.url);
+const SHOT_PREFIX = process.env.SHOT_PREFIX ?? '';
 const WATCH_MS = Number(process.env.WATCH_MS ?? 20000);
 const LEAST_FPS = 12;
 const LONGEST_GAP_MS = 500;
@@ -208,7 +211,7 @@ async function shoot(person, file, viewport = { width: 1280, height: 800 })
 	await person.page.setViewportSize(viewport);
 	await person.page.evaluate(() => window.__sfu.setBare(false));
 	await sleep(1500);
-	await person.page.screenshot({ path: new URL(file, OUT).pathname });
+	await person.page.screenshot({ path: new URL(SHOT_PREFIX + file, OUT).pathname });
 	await person.page.evaluate((wasBare) => window.__sfu.setBare(wasBare), person.isBare);
 	await person.page.setViewportSize(small);
 }
@@ -354,6 +357,8 @@ const parts = { wholeCall, referenceFrames, buttons, stranger };
 const chosen = process.env.PARTS?.split(',') ?? Object.keys(parts);
 
 for (const name of chosen) {
+	// Frames that come late are the machine's fault when more wants to run than it has processors.
+	console.log(`# ${name}, load average ${loadavg().map((load) => load.toFixed(1)).join(' ')}`);
 	try {
 		await parts[name]();
 	} catch (error) {
@@ -362,5 +367,6 @@ for (const name of chosen) {
 	for (const context of browser.contexts())
 		await context.close();
 }
+console.log(`# load average ${loadavg().map((load) => load.toFixed(1)).join(' ')}`);
 await browser.close();
 process.exit(checks.finish());
