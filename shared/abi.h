@@ -119,13 +119,29 @@ _Static_assert(sizeof(struct sfu_region_header) == 4096, "abi");
  * Statistics page: counters written by sfu-dp's housekeeping (relaxed 64-bit stores, about ten
  * times a second), read by sfu-ctl without asking. Only ever grow, except the gauges.
  */
-#define SFU_STATS_LIST(X)                                                                          \
-	X(rx_packets)                                                                              \
-	X(rx_bytes) X(forwarded) X(answered) X(punted) X(dropped) X(egress_packets)                \
-		X(egress_bytes) X(egress_dropped) X(handoffs) X(gauge_rooms) X(gauge_peers)        \
-			X(gauge_transports) X(gauge_producers) X(gauge_consumers) X(gauge_workers) \
-				X(gauge_mbufs_free) X(link_commands) X(link_refused)               \
-					X(link_events_lost)
+/* clang-format off */
+#define SFU_STATS_LIST(X) \
+	X(rx_packets) \
+	X(rx_bytes) \
+	X(forwarded) \
+	X(answered) \
+	X(punted) \
+	X(dropped) \
+	X(egress_packets) \
+	X(egress_bytes) \
+	X(egress_dropped) \
+	X(handoffs) \
+	X(gauge_rooms) \
+	X(gauge_peers) \
+	X(gauge_transports) \
+	X(gauge_producers) \
+	X(gauge_consumers) \
+	X(gauge_workers) \
+	X(gauge_mbufs_free) \
+	X(link_commands) \
+	X(link_refused) \
+	X(link_events_lost)
+/* clang-format on */
 
 enum sfu_stat {
 #define X(name) SFU_STAT_##name,
