@@ -83,7 +83,7 @@ struct worker {
 	uint8_t id;
 	uint8_t workers; /* how many there are */
 	uint8_t spread; /* 1 = the port spreads flows over queues; 0 = worker 0 reads them all and
-			    the owner is chosen by a hash of the tuple */
+			    deals out new transports in turn */
 	uint8_t adaptive; /* sleep when idle */
 	unsigned lcore;
 	struct port *port;

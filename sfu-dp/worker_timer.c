@@ -135,8 +135,6 @@ static void sender_report(struct worker *w, struct transport *t, struct consumer
 			(const char *)source->cname, source->cname_len);
 	else
 		len += cname_append(compound + len, sizeof(compound) - len, t);
-	c->sr_sent_us = w->now_us;
-	c->sr_ntp_mid = rtcp_ntp_mid(info.ntp);
 	transport_rtcp_send(w, t, compound, len);
 }
 

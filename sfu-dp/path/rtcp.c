@@ -63,18 +63,17 @@ static void report_block(
 	struct worker *w, struct transport *t, const struct rtcp_report_block *block)
 {
 	struct consumer *c = transport_consumer_find(t, block->ssrc);
-	uint64_t waited_us = rtcp_mid_to_us(block->dlsr), passed_us;
+	uint64_t rtt_us;
 
 	if (!c)
 		return;
 	c->report_fraction_lost = block->fraction_lost;
 	c->report_lost = block->cumulative_lost;
 	c->report_jitter = block->jitter;
-	if (!c->sr_sent_us || block->lsr != c->sr_ntp_mid)
-		return;
-	passed_us = w->now_us - c->sr_sent_us;
-	if (passed_us >= waited_us)
-		c->report_rtt_us = (uint32_t)(passed_us - waited_us);
+	// Our reports carry our own clock, so the block alone is enough.
+	rtt_us = rtcp_rtt_us(rtcp_ntp_mid(rtcp_ntp_from_us(w->now_us)), block->lsr, block->dlsr);
+	if (rtt_us)
+		c->report_rtt_us = (uint32_t)rtt_us;
 }
 
 static void report(struct worker *w, struct transport *t, const struct rtcp_packet *packet)

@@ -227,8 +227,6 @@ struct consumer {
 	uint8_t source_change; /* of the packets that the offsets were made for */
 	uint8_t switch_asked; /* key frame requested to change the encoding */
 	uint64_t packets, bytes, payload_bytes;
-	uint64_t sr_sent_us; /* last sender report; 0 = none */
-	uint32_t sr_ntp_mid; /* middle word of its NTP time */
 	/* receiver's last report */
 	uint8_t report_fraction_lost;
 	int32_t report_lost;

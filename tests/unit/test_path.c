@@ -1036,7 +1036,7 @@ static void reports_of_a_receiver_are_kept_with_its_consumer(void **state)
 	assert_int_equal(rtcp_report_parse(&packet_, &report), RTCP_OK);
 	c = consumer_find(&call.w->objects, sfu_handle_make(0, 1));
 	// 40 ms on the way, 30 ms kept.
-	call.w->now_us = c->sr_sent_us + 70 * MS;
+	call.w->now_us = rtcp_ntp_to_us(report.info.ntp) + 70 * MS;
 	block.lsr = rtcp_ntp_mid(report.info.ntp);
 	block.dlsr = rtcp_mid_from_us(30 * MS);
 	world_rtcp(call.w, 0, &call.bob, rr, rtcp_encode_rr(rr, sizeof(rr), 1, &block, 1));
