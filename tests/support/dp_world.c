@@ -25,6 +25,18 @@ static struct {
 
 static const uint8_t our_ip[4] = {198, 18, 99, 2};
 
+/** The EAL keeps nothing in its folder after start, and a fuzzer never gets to the end. */
+static void folder_remove(void)
+{
+	char path[160];
+
+	snprintf(path, sizeof(path), "%s", rte_eal_get_runtime_dir());
+	rmdir(path);
+	snprintf(path, sizeof(path), "%s/dpdk", process.folder);
+	rmdir(path);
+	rmdir(process.folder);
+}
+
 int world_start(const char *program, unsigned queues)
 {
 	static char arguments[][20]
@@ -42,6 +54,7 @@ int world_start(const char *program, unsigned queues)
 		argv[i] = arguments[i];
 	if (rte_eal_init(argc, argv) < 0)
 		return -1;
+	folder_remove();
 	process.pool = rte_pktmbuf_pool_create(
 		"packets", MBUFS, 64, PKT_PRIV_BYTES, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
 	if (!process.pool)
@@ -58,16 +71,9 @@ int world_start(const char *program, unsigned queues)
 
 void world_stop(void)
 {
-	char path[160];
-
 	port_close(&process.port);
 	rte_mempool_free(process.pool);
-	snprintf(path, sizeof(path), "%s", rte_eal_get_runtime_dir());
 	rte_eal_cleanup();
-	rmdir(path);
-	snprintf(path, sizeof(path), "%s/dpdk", process.folder);
-	rmdir(path);
-	rmdir(process.folder);
 }
 
 static struct rte_ring *ring_make(const char *kind, unsigned a, unsigned b, unsigned element)
