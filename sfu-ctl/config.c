@@ -52,6 +52,8 @@ struct setting {
 
 static const char *const log_levels[] = {"none", "error", "warn", "info", "debug", NULL};
 static const char *const relay_seqs[] = {"none", "sender", NULL};
+/* enum rekey_policy */
+static const char *const rekey_policies[] = {"relay", "leader", "quorum", NULL};
 
 #define FIELD(name) offsetof(struct config, name)
 
@@ -290,6 +292,51 @@ static const struct setting settings[] = {
 		.choices = relay_seqs,
 		.group = GROUP_LEAVE,
 		.help = "seq on relayed frames"},
+	{.name = "SFU_REQUIRE_DOUBLE_RATCHET",
+		.type = SET_OFF_UNLESS_1,
+		.offset = FIELD(require_double_ratchet),
+		.initial = "0",
+		.group = GROUP_MAY,
+		.help = "devices must announce Double Ratchet"},
+	{.name = "SFU_REKEY_POLICY",
+		.type = SET_CHOICE,
+		.offset = FIELD(rekey_policy),
+		.initial = "relay",
+		.choices = rekey_policies,
+		.group = GROUP_MAY,
+		.help = "who may change the key epoch: anybody, the leader, or who has all acks"},
+	{.name = "SFU_REKEY_TIMEOUT_MS",
+		.type = SET_NUMBER,
+		.offset = FIELD(rekey_timeout_ms),
+		.initial = "15000",
+		.min = 1000,
+		.max = 30000,
+		.group = GROUP_LEAVE,
+		.help = "a rekey that takes longer is aborted; policies leader and quorum"},
+	{.name = "SFU_KEY_STRICT",
+		.type = SET_BOOL,
+		.offset = FIELD(key_strict),
+		.initial = "0",
+		.group = GROUP_LEAVE,
+		.help = "check the fields of KEY_PACKAGE and KEY_ACK; else they are opaque"},
+	{.name = "SFU_KEY_PACKAGE_RATE",
+		.type = SET_NUMBER,
+		.offset = FIELD(key_package_rate),
+		.initial = "200",
+		.min = 0,
+		.max = 1000000,
+		.given_offset = FIELD(key_package_rate_given),
+		.group = GROUP_LEAVE,
+		.help = "KEY_PACKAGEs of a device in 60 s; unset: 4 times the limit of devices in "
+			"a room; 0: any number"},
+	{.name = "SFU_REKEY_BEGIN_RATE",
+		.type = SET_NUMBER,
+		.offset = FIELD(rekey_begin_rate),
+		.initial = "60",
+		.min = 0,
+		.max = 1000000,
+		.group = GROUP_LEAVE,
+		.help = "REKEY_BEGINs of a device in 60 s; 0: any number"},
 	{.name = "SFU_REPLAY_PRODUCERS",
 		.type = SET_BOOL,
 		.offset = FIELD(replay_producers),
@@ -313,7 +360,9 @@ static const struct setting settings[] = {
 		.offset = FIELD(strict_prod),
 		.initial = "0",
 		.group = GROUP_LEAVE,
-		.help = "in production: SFrame required, insecure authentication an error"},
+		.help
+		= "in production: SFrame and Double Ratchet required, insecure authentication "
+		  "an error"},
 };
 
 #define SETTING_COUNT (sizeof(settings) / sizeof(settings[0]))
@@ -936,6 +985,8 @@ static enum config_status derive(struct config *cfg, struct config_report *repor
 	cfg->production = env_prod || node_prod;
 	cfg->require_dp = cfg->production && cfg->require_dp_given;
 	cfg->dev_auth = cfg->dev_auth_given && !cfg->production;
+	if (!cfg->key_package_rate_given)
+		cfg->key_package_rate = 4 * cfg->max_participants;
 
 	if (cfg->tls_cert[0] != '\0' && cfg->tls_key[0] == '\0')
 		return invalid(report,
@@ -954,8 +1005,10 @@ static enum config_status derive(struct config *cfg, struct config_report *repor
 	if (!cfg->production)
 		return CONFIG_OK;
 
-	if (cfg->strict_prod)
+	if (cfg->strict_prod) {
 		cfg->require_sframe = true;
+		cfg->require_double_ratchet = true;
+	}
 	if (cfg->dev_auth_given && (env_prod || cfg->strict_prod))
 		return invalid(
 			report, "CALLS_DEV_INSECURE_AUTH=1 is not allowed in production: unset it");

@@ -53,6 +53,12 @@ struct config {
 	bool committer_ready; /* SFU_COMMITTER_READY */
 	bool relay_echo; /* SFU_RELAY_ECHO: senders get their own copy */
 	bool relay_seq_sender; /* SFU_RELAY_SEQ=sender: relayed frames keep the sender's seq */
+	bool require_double_ratchet; /* SFU_REQUIRE_DOUBLE_RATCHET */
+	bool key_strict; /* SFU_KEY_STRICT: fields of key messages are checked */
+	uint32_t key_package_rate; /* SFU_KEY_PACKAGE_RATE: per device and 60 s; 0 = any */
+	uint32_t rekey_begin_rate; /* SFU_REKEY_BEGIN_RATE: per device and 60 s; 0 = any */
+	uint32_t rekey_policy; /* SFU_REKEY_POLICY: enum rekey_policy */
+	uint32_t rekey_timeout_ms; /* SFU_REKEY_TIMEOUT_MS: from REKEY_BEGIN to REKEY_COMMIT */
 
 	/* rooms and limits */
 	bool replay_producers; /* SFU_REPLAY_PRODUCERS */
@@ -67,7 +73,7 @@ struct config {
 
 	/* as given, before production and the like were derived from it */
 	char *node_env, *env;
-	bool dev_auth_given, require_dp_given;
+	bool dev_auth_given, require_dp_given, key_package_rate_given;
 };
 
 enum config_status {

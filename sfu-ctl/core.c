@@ -9,6 +9,7 @@
 #include "sfu-ctl/ortc.h"
 #include "sfu-ctl/outbox.h"
 #include "sfu-ctl/payload.h"
+#include "sfu-ctl/rekey_watch.h"
 #include "sfu-ctl/room.h"
 
 #include <assert.h>
@@ -111,6 +112,9 @@ struct core *core_create(const struct config *config, const struct core_io *io, 
 	TAILQ_INIT(&c->anonymous);
 	TAILQ_INIT(&c->room_list);
 	TAILQ_INIT(&c->unused_rooms);
+	TAILQ_INIT(&c->rekeys);
+	device_rates_init(&c->key_packages, config->key_package_rate, c->hash_key);
+	device_rates_init(&c->rekey_begins, config->rekey_begin_rate, c->hash_key);
 	TAILQ_INIT(&c->awaits);
 	c->tokener = json_tokener_new_ex(TOKENER_DEPTH);
 	c->capabilities = capabilities(config, media != NULL);
@@ -142,6 +146,8 @@ void core_destroy(struct core *c)
 		media_set_notices(c->media, NULL); // answers every await
 	assert(TAILQ_EMPTY(&c->awaits));
 	seq_memory_fini(&c->seq_memory);
+	device_rates_fini(&c->key_packages);
+	device_rates_fini(&c->rekey_begins);
 	table_fini(&c->sessions);
 	table_fini(&c->rooms);
 	table_fini(&c->transports);
@@ -183,15 +189,16 @@ static uint64_t shut_silent(struct core *c, uint64_t now_us)
 void core_tick(struct core *c)
 {
 	uint64_t now_us = core_now(c);
-	uint64_t next_session, next_room;
+	uint64_t next[3];
 
 	c->wake_us = 0;
-	next_session = shut_silent(c, now_us);
-	next_room = room_expire(c, now_us);
-	if (next_session != 0)
-		core_wake_at(c, next_session);
-	if (next_room != 0)
-		core_wake_at(c, next_room);
+	next[0] = shut_silent(c, now_us);
+	next[1] = room_expire(c, now_us);
+	next[2] = rekey_watch_expire(c, now_us);
+	for (size_t i = 0; i < sizeof(next) / sizeof(next[0]); i++) {
+		if (next[i] != 0)
+			core_wake_at(c, next[i]);
+	}
 }
 
 void core_figures(const struct core *c, struct core_figures *out)

@@ -9,6 +9,7 @@
 
 #include "sfu-ctl/config.h"
 #include "sfu-ctl/core.h"
+#include "sfu-ctl/device_rate.h"
 #include "sfu-ctl/media.h"
 #include "sfu-ctl/proto/envelope.h"
 #include "sfu-ctl/seq_memory.h"
@@ -38,6 +39,8 @@ struct core {
 	struct table rooms;
 	TAILQ_HEAD(, room) room_list;
 	TAILQ_HEAD(, room) unused_rooms; /* oldest first */
+	TAILQ_HEAD(, room) rekeys; /* earliest deadline first */
+	struct device_rates key_packages, rekey_begins;
 	struct table transports, producers, consumers; /* by id */
 	struct table transports_by_media;
 	uint32_t peer_count; /* members of rooms */

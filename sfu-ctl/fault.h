@@ -53,7 +53,12 @@
 	X(KEY_TARGET_NOT_FOUND, "KEY_PACKAGE_TARGET_NOT_FOUND", false,                             \
 		"Target is not in the room")                                                       \
 	X(KEY_TARGET_OFFLINE, "KEY_PACKAGE_TARGET_OFFLINE", true, "Target is offline")             \
-	X(KEY_ACK_INVALID, "KEY_ACK_INVALID", false, "fromDeviceId is not the sender's device")
+	X(KEY_ACK_INVALID, "KEY_ACK_INVALID", false, "fromDeviceId is not the sender's device")    \
+	X(KEY_PACKAGE_RATE, "RATE_LIMITED", true, "Too many key packages")                         \
+	X(REKEY_RATE, "RATE_LIMITED", true, "Too many rekey operations")                           \
+	X(NOT_LEADER, "UNAUTHORIZED", false, "Not the rekey leader")                               \
+	X(REKEY_BUSY, "E2EE_KEY_SYNC_FAILED", true, "Another rekey is in progress")                \
+	X(NO_QUORUM, "E2EE_KEY_SYNC_FAILED", true, "Not all members have acknowledged")
 
 enum fault {
 	FAULT_NONE, /* accepted */

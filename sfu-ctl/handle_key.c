@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* Key epochs and opaque key messages: E2EE_READY, REKEY_BEGIN, REKEY_COMMIT, KEY_PACKAGE, KEY_ACK. */
+/* Opaque key messages between devices: KEY_PACKAGE, KEY_ACK. */
 #include "sfu-ctl/bounds.h"
 #include "sfu-ctl/core_impl.h"
 #include "sfu-ctl/dispatch.h"
@@ -7,112 +7,60 @@
 #include "sfu-ctl/payload.h"
 #include "sfu-ctl/room.h"
 
+#include <ctype.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
-/* C17: a number or a string of decimal digits; nothing else is coerced. */
-static bool read_epoch(const struct json_object *payload, double *epoch)
-{
-	struct json_object *value = field_get(payload, "epoch");
-	const char *digits;
-	double number = 0;
+/* The later service's shortest ciphertext, signature and key. */
+#define MIN_KEY_FIELD_CHARACTERS 24
 
-	if (field_number(payload, "epoch", &number)) {
-		*epoch = number;
-		return isfinite(number) && number >= 0;
-	}
+static bool has_epoch(const struct json_object *payload, double *epoch)
+{
+	return field_number(payload, "epoch", epoch) && isfinite(*epoch) && *epoch >= 0;
+}
+
+static bool has_base64(const struct json_object *payload, const char *name)
+{
+	struct json_object *value = field_get(payload, name);
+	const char *text;
+	size_t len, digits = 0;
+
 	if (!json_object_is_type(value, json_type_string))
 		return false;
-	digits = json_object_get_string(value);
-	if (digits[0] == '\0' || strlen(digits) > 16)
+	text = json_object_get_string(value);
+	len = (size_t)json_object_get_string_len(value);
+	if (len < MIN_KEY_FIELD_CHARACTERS)
 		return false;
-	for (; *digits != '\0'; digits++) {
-		if (*digits < '0' || *digits > '9')
-			return false;
-		number = number * 10 + (*digits - '0');
-	}
-	*epoch = number;
-	return true;
+	while (digits < len
+		&& (isalnum((unsigned char)text[digits]) || text[digits] == '+'
+			|| text[digits] == '/'))
+		digits++;
+	return len - digits <= 2 && strspn(text + digits, "=") == len - digits;
 }
 
-static struct json_object *expected_epoch(uint64_t epoch)
+/* SFU_KEY_STRICT: the first field that is not as the later service wants it, or NULL. */
+static const char *bad_package_field(const struct json_object *payload)
 {
-	struct json_object *details = json_object_new_object();
-
-	put_number(details, "expectedEpoch", epoch);
-	return details;
-}
-
-void handle_e2ee_ready(struct request *r)
-{
-	struct peer *p = r->peer;
-	struct room *room = p->room;
+	struct json_object *ciphertext = field_get(payload, "ciphertext");
 	double epoch;
 
-	if (!read_epoch(r->payload, &epoch)) {
-		request_fail(r, FAULT_INVALID_EPOCH);
-		return;
-	}
-	if (!e2ee_member_ready(&room->e2ee, &p->e2ee, epoch)) {
-		request_fail_with(r, FAULT_EPOCH_MISMATCH, NULL, expected_epoch(room->e2ee.epoch));
-		return;
-	}
-	peer_program(p);
-	r->replay_producers = p->consume_refused;
-	p->consume_refused = false;
-	request_ok(r);
+	if (!json_object_is_type(ciphertext, json_type_string)
+		|| json_object_get_string_len(ciphertext) < MIN_KEY_FIELD_CHARACTERS)
+		return "ciphertext";
+	if (!has_epoch(payload, &epoch))
+		return "epoch";
+	if (!has_base64(payload, "sig"))
+		return "sig";
+	return has_base64(payload, "senderPublicKey") ? NULL : "senderPublicKey";
 }
 
-void handle_rekey_begin(struct request *r)
+static void refuse_key_field(struct request *r, enum fault f, const char *field)
 {
-	outbox_relay(r, r->peer, NULL);
-	request_ok(r);
-}
+	char message[64];
 
-static void commit(struct peer *committer, double epoch, enum e2ee_verdict verdict)
-{
-	struct room *room = committer->room;
-	const struct config *config = room->core->config;
-	const struct e2ee_commit how = {
-		.verdict = verdict,
-		.committer_ready = config->committer_ready,
-		.now_us = core_now(room->core),
-		.grace_us = config->e2ee_grace_ms * UINT64_C(1000),
-	};
-	struct peer *p;
-
-	if (verdict == E2EE_COMMIT_NEW) {
-		e2ee_room_commit(&room->e2ee, epoch);
-		room->version++;
-		room_program(room);
-	}
-	TAILQ_FOREACH (p, &room->peers, link) {
-		e2ee_member_commit(&room->e2ee, &p->e2ee, p == committer, &how);
-		peer_program(p);
-	}
-}
-
-void handle_rekey_commit(struct request *r)
-{
-	struct room *room = r->peer->room;
-	enum e2ee_verdict verdict;
-	double epoch;
-
-	if (!field_number(r->payload, "epoch", &epoch)) {
-		outbox_relay(r, r->peer, NULL); // no epoch or a string: as the seed, relay only
-		request_ok(r);
-		return;
-	}
-	verdict = e2ee_judge(&room->e2ee, epoch);
-	if (verdict == E2EE_COMMIT_REFUSED) {
-		request_fail_with(
-			r, FAULT_COMMIT_MISMATCH, NULL, expected_epoch(room->e2ee.epoch + 1));
-		return;
-	}
-	commit(r->peer, epoch, verdict);
-	if (verdict == E2EE_COMMIT_NEW)
-		outbox_relay(r, r->peer, NULL);
-	request_ok(r);
+	snprintf(message, sizeof(message), "Missing or invalid %s", field);
+	request_fail_with(r, f, message, NULL);
 }
 
 /* B5: the later name, then the gateway's. */
@@ -123,48 +71,95 @@ static enum field_status read_target(const struct json_object *payload, const ch
 	return status == FIELD_ABSENT ? field_id(payload, "toDeviceId", out) : status;
 }
 
-void handle_key_package(struct request *r)
+static void send_package(struct request *r, struct peer *target)
 {
+	outbox_relay(r, r->peer, target);
+	rekey_package(&target->room->rekey, &target->rekey, request_relayed_id(r));
+	request_ok(r);
+}
+
+/* Fields that can be judged without the room. False: the request has been ended. */
+static bool package_valid(struct request *r)
+{
+	const struct config *config = r->session->core->config;
 	struct json_object *ciphertext = field_get(r->payload, "ciphertext");
-	const char *device_id;
-	struct peer *target;
+	const char *bad = config->key_strict ? bad_package_field(r->payload) : NULL;
 
 	if (json_object_is_type(ciphertext, json_type_string)
 		&& json_object_get_string_len(ciphertext) > (int)LIMIT_CIPHERTEXT_BYTES) {
 		request_fail(r, FAULT_KEY_PACKAGE_INVALID);
+		return false;
+	}
+	if (bad == NULL)
+		return true;
+	refuse_key_field(r, FAULT_KEY_PACKAGE_INVALID, bad);
+	return false;
+}
+
+static void relay_untargeted(struct request *r)
+{
+	struct peer *p;
+
+	outbox_relay(r, r->peer, NULL);
+	TAILQ_FOREACH (p, &r->peer->room->peers, link)
+		rekey_package(&p->room->rekey, &p->rekey, request_relayed_id(r));
+	request_ok(r);
+}
+
+void handle_key_package(struct request *r)
+{
+	struct core *c = r->session->core;
+	const char *device_id;
+	struct peer *target;
+
+	if (!device_rate_allows(
+		    &c->key_packages, r->peer->user_id, r->peer->device_id, core_now(c))) {
+		request_fail(r, FAULT_KEY_PACKAGE_RATE);
 		return;
 	}
+	if (!package_valid(r))
+		return;
 	switch (read_target(r->payload, &device_id)) {
 	case FIELD_INVALID:
 		request_fail_field(r, "targetDeviceId");
 		return;
 	case FIELD_ABSENT:
-		outbox_relay(r, r->peer, NULL);
-		request_ok(r);
+		if (c->config->key_strict)
+			refuse_key_field(r, FAULT_KEY_PACKAGE_INVALID, "targetDeviceId");
+		else
+			relay_untargeted(r);
 		return;
 	case FIELD_OK:
 		break;
 	}
 	target = room_peer(r->peer->room, device_id);
-	if (target == NULL) {
+	if (target == NULL)
 		request_fail(r, FAULT_KEY_TARGET_NOT_FOUND);
-	} else if (target->session->closing) {
+	else if (target->session->closing)
 		request_fail(r, FAULT_KEY_TARGET_OFFLINE);
-	} else {
-		outbox_relay(r, r->peer, target);
-		request_ok(r);
-	}
+	else
+		send_package(r, target);
 }
 
 void handle_key_ack(struct request *r)
 {
+	struct peer *p = r->peer;
 	struct json_object *from = field_get(r->payload, "fromDeviceId");
+	struct json_object *ref = field_get(r->payload, "refId");
+	bool named = json_object_is_type(from, json_type_string);
+	double epoch = -1;
 
-	if (json_object_is_type(from, json_type_string)
-		&& strcmp(json_object_get_string(from), r->peer->device_id) != 0) {
+	if (named ? strcmp(json_object_get_string(from), p->device_id) != 0
+		  : p->room->core->config->key_strict) {
 		request_fail(r, FAULT_KEY_ACK_INVALID);
 		return;
 	}
-	outbox_relay(r, r->peer, NULL);
+	if (!has_epoch(r->payload, &epoch) && p->room->core->config->key_strict) {
+		refuse_key_field(r, FAULT_KEY_ACK_INVALID, "epoch");
+		return;
+	}
+	if (json_object_is_type(ref, json_type_string))
+		rekey_ack(&p->room->rekey, &p->rekey, epoch, json_object_get_string(ref));
+	outbox_relay(r, p, NULL);
 	request_ok(r);
 }

@@ -5,6 +5,7 @@
 #include "sfu-ctl/outbox.h"
 #include "sfu-ctl/payload.h"
 #include "sfu-ctl/producer.h"
+#include "sfu-ctl/rekey_watch.h"
 #include "sfu-ctl/room.h"
 
 #include <stdio.h>
@@ -171,7 +172,7 @@ static struct json_object *snapshot_e2ee(const struct room *room)
 {
 	struct json_object *o = json_object_new_object();
 	struct json_object *senders = json_object_new_array();
-	const struct peer *leader = TAILQ_FIRST(&room->peers);
+	const struct peer *leader = rekey_watch_leader(room);
 	const struct peer *p;
 
 	TAILQ_FOREACH (p, &room->peers, link)
@@ -184,16 +185,17 @@ static struct json_object *snapshot_e2ee(const struct room *room)
 	return o;
 }
 
-static void send_snapshot(struct session *s, const struct room *room)
+struct json_object *room_snapshot(const struct room *room)
 {
 	struct json_object *payload = describe_room(room);
+	const struct core *c = room->core;
 
 	put_number(payload, "roomVersion", room->version);
-	put_number(payload, "serverTime", s->core->io.wall_ms(s->core->io.ctx));
+	put_number(payload, "serverTime", c->io.wall_ms(c->io.ctx));
 	put(payload, "peers", snapshot_peers(room));
 	put(payload, "producers", snapshot_producers(room));
 	put(payload, "e2ee", snapshot_e2ee(room));
-	outbox_result(s, "ROOM_SNAPSHOT", payload);
+	return payload;
 }
 
 static void announce_join(const struct peer *p)
@@ -312,9 +314,10 @@ void handle_room_join(struct request *r)
 		peer_leave(before);
 	send_join_ok(s, room);
 	send_policy(s, room);
-	send_snapshot(s, room);
+	outbox_result(s, "ROOM_SNAPSHOT", room_snapshot(room));
 	announce_join(p);
 	request_ok(r);
+	rekey_watch_joined(p);
 	return;
 
 no_memory:

@@ -6,6 +6,7 @@
 #include "sfu-ctl/outbox.h"
 #include "sfu-ctl/payload.h"
 #include "sfu-ctl/producer.h"
+#include "sfu-ctl/rekey_watch.h"
 #include "sfu-ctl/session.h"
 #include "sfu-ctl/transport.h"
 
@@ -51,6 +52,8 @@ struct room *room_create(struct core *c, const char *id, const char *call_id, co
 	TAILQ_INIT(&room->peers);
 	TAILQ_INIT(&room->producers);
 	e2ee_room_init(&room->e2ee, c->config->e2ee_required);
+	rekey_init(&room->rekey, (enum rekey_policy)c->config->rekey_policy,
+		c->config->rekey_timeout_ms * UINT64_C(1000));
 	if (room->id == NULL || room->call_id == NULL || room->region == NULL
 		|| table_add(&c->rooms, &room->by_id, room->id, strlen(room->id)) < 0) {
 		room_free(room);
@@ -68,6 +71,7 @@ void room_destroy(struct room *room)
 	struct core *c = room->core;
 
 	assert(TAILQ_EMPTY(&room->peers));
+	assert(!room->rekey_watched);
 	if (room->media != 0)
 		media_room_delete(c->media, room->media);
 	if (room->unused)
@@ -189,6 +193,7 @@ int peer_rebind(struct peer *p, struct session *s)
 		p->session->peer = NULL;
 	p->session = s;
 	peer_drop_media(p, "closed", false);
+	rekey_watch_lost(p); // whatever key it had, it starts anew
 	peer_start(p, s);
 	return 0;
 }
@@ -229,6 +234,7 @@ void peer_leave(struct peer *p)
 	put_string(payload, "deviceId", p->device_id);
 	put_string(payload, "peerId", p->device_id);
 	outbox_broadcast(room, NULL, "PEER_LEFT", payload);
+	rekey_watch_left(room, p);
 	peer_free(p);
 	if (TAILQ_EMPTY(&room->peers))
 		room_destroy(room);

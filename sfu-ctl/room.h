@@ -7,10 +7,12 @@
 #include <sys/queue.h>
 
 #include "sfu-ctl/e2ee.h"
+#include "sfu-ctl/rekey.h"
 #include "sfu-ctl/table.h"
 
 struct consumer;
 struct core;
+struct json_object;
 struct producer;
 struct session;
 struct transport;
@@ -25,6 +27,7 @@ struct peer {
 	uint64_t
 		life; /* new on each join: tells an await whether it is still the same membership */
 	struct e2ee_member e2ee;
+	struct rekey_member rekey;
 	uint64_t media; /* handle, 0 = none */
 	uint64_t programmed_open_us; /* what the data plane has, while media is not 0 */
 	TAILQ_HEAD(, transport) transports; /* in creation order; pending ones too */
@@ -48,6 +51,9 @@ struct room {
 	uint64_t member_set_version; /* A6 */
 	uint64_t version; /* roomVersion, B1 */
 	struct e2ee_room e2ee;
+	struct rekey rekey;
+	TAILQ_ENTRY(room) rekey_link; /* while rekey_watched */
+	bool rekey_watched; /* by rekey_watch.c */
 	uint64_t media; /* handle, 0 = none */
 	uint32_t programmed_epoch;
 	struct table by_device;
@@ -83,6 +89,9 @@ void peer_leave(struct peer *p);
  * @param tell_owner  the consumers' own device is told as well: it did not ask for this
  */
 void peer_drop_media(struct peer *p, const char *reason, bool tell_owner);
+
+/** A new payload of ROOM_SNAPSHOT; the caller puts it. handle_room.c */
+struct json_object *room_snapshot(const struct room *room);
 
 /** Tell the data plane what is new; nothing while it is not there. */
 void room_program(struct room *room);

@@ -120,6 +120,11 @@ void request_fail_field(struct request *r, const char *field)
 	request_end(r, FAULT_INVALID_FIELD, message, NULL);
 }
 
+const char *request_relayed_id(const struct request *r)
+{
+	return json_object_get_string(field_get(r->frame, "msgId"));
+}
+
 void request_fail_not_ready(struct request *r, uint64_t epoch)
 {
 	struct json_object *details = json_object_new_object();

@@ -106,5 +106,7 @@ void request_fail_with(
 	struct request *r, enum fault f, const char *message, struct json_object *details);
 /** VALIDATION_FAILED "Invalid <field>". */
 void request_fail_field(struct request *r, const char *field);
+/** After outbox_relay(): the msgId that the recipients got. Belongs to the request. */
+const char *request_relayed_id(const struct request *r);
 /** E2EE_NOT_READY with the epoch that is expected. */
 void request_fail_not_ready(struct request *r, uint64_t epoch);

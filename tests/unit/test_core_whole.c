@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: BSD-3-Clause
+/* Part B of protocol.md: what operators switch on and what clients ask for, row by row. */
+#include "tests/unit/core_rows.h"
+#include "tests/unit/core_script.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+// cmocka.h needs these before it
+#include <setjmp.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define LEADER "policy=1"
+#define QUORUM "policy=2"
+
+#define B64 "'QUJDREVGR0hJSktMTU5PUFFSU1Q='"
+#define PACKAGE(more)                                                                              \
+	"KEY_PACKAGE {'targetDeviceId':'dev-B','epoch':1,'ciphertext':" B64 ",'sig':" B64          \
+	",'senderPublicKey':" B64 more "}\n"
+#define BAD_PACKAGE(field, more)                                                                   \
+	{                                                                                          \
+		"B5 SFU_KEY_STRICT KEY_PACKAGE: " field " " more, 0, "key_strict=1",               \
+			READY("A", "a")                                                            \
+				READY("B", "b") "A~\nA> KEY_PACKAGE {" more                        \
+						"}\nA< ACK KEY_PACKAGE_INVALID {'message':"        \
+						"'Missing or invalid " field                       \
+						"','retryable':false,'details':{}}\nA-\nB-\n"      \
+	}
+
+static const struct script key_rows[] = {
+	{"B5 SFU_KEY_STRICT: a whole KEY_PACKAGE", 0, "key_strict=1",
+		READY("A", "a") READY("B", "b") "A~\nA> " PACKAGE(
+			"") "A< ACK ok\nA-\nB< KEY_PACKAGE {'epoch':1}\n"},
+	BAD_PACKAGE("ciphertext", ""),
+	BAD_PACKAGE("ciphertext", "'targetDeviceId':'dev-B','epoch':1,'ciphertext':'short'"),
+	BAD_PACKAGE("ciphertext", "'targetDeviceId':'dev-B','epoch':1,'ciphertext':7"),
+	BAD_PACKAGE("epoch", "'ciphertext':" B64),
+	BAD_PACKAGE("epoch", "'ciphertext':" B64 ",'epoch':-1"),
+	BAD_PACKAGE("epoch", "'ciphertext':" B64 ",'epoch':'1'"),
+	BAD_PACKAGE("sig", "'ciphertext':" B64 ",'epoch':1"),
+	BAD_PACKAGE("sig", "'ciphertext':" B64 ",'epoch':1,'sig':'not base64, but long enough'"),
+	BAD_PACKAGE("sig", "'ciphertext':" B64 ",'epoch':1,'sig':'QUJDREVGR0hJSktMTU5PUFFS=SU'"),
+	BAD_PACKAGE("senderPublicKey", "'ciphertext':" B64 ",'epoch':1,'sig':" B64),
+	BAD_PACKAGE("targetDeviceId",
+		"'ciphertext':" B64 ",'epoch':1,'sig':" B64 ",'senderPublicKey':" B64),
+	{"B5 without SFU_KEY_STRICT the payload is opaque", 0, "",
+		READY("A", "a") READY("B", "b") "A~\nA> KEY_PACKAGE {'targetDeviceId':'dev-B',"
+						"'epoch':-1,'sig':7,'ciphertext':9}\nA< ACK ok\nB< "
+						"KEY_PACKAGE {'epoch':-1,'sig':7}\n"},
+	{"B5 SFU_KEY_STRICT KEY_ACK: epoch and fromDeviceId", 0, "key_strict=1",
+		READY("A", "a") READY("B",
+			"b") "A~\nA> KEY_ACK {'epoch':1}\nA< ACK KEY_ACK_INVALID\n"
+			     "A> KEY_ACK {'fromDeviceId':'dev-A'}\nA< ACK KEY_ACK_INVALID "
+			     "{'message':'Missing or invalid epoch'}\n"
+			     "A> KEY_ACK {'fromDeviceId':'dev-A','epoch':-1}\nA< ACK "
+			     "KEY_ACK_INVALID\nA> KEY_ACK {'fromDeviceId':'dev-A','epoch':'1'}\n"
+			     "A< ACK KEY_ACK_INVALID\nA-\nB-\n"
+			     "A> KEY_ACK {'fromDeviceId':'dev-A','epoch':0}\nA< KEY_ACK\nA< ACK "
+			     "ok\nB< KEY_ACK\n"},
+	{"B5 KEY_ACK in the name of another, in every mode", 0, "",
+		READY("A", "a") READY("B", "b") "A~\nA> KEY_ACK {'fromDeviceId':'dev-B'}\nA< ACK "
+						"KEY_ACK_INVALID {'retryable':false}\nB-\n"},
+	{"B5 the gateway's name of the target", 0, "",
+		READY("A", "a") READY("B", "b") "A~\nA> KEY_PACKAGE {'toDeviceId':'dev-B'}\nA< ACK "
+						"ok\nA-\nB< KEY_PACKAGE\n"},
+	{"B5 SFU_KEY_PACKAGE_RATE per device and 60 s", 0, "key_rate=2",
+		READY("A", "a") READY("B",
+			"b") "A~\nA> KEY_PACKAGE {'targetDeviceId':'dev-B'}\nA< ACK ok\n"
+			     "A> KEY_PACKAGE {'targetDeviceId':'dev-B'}\nA< ACK ok\n"
+			     "A> KEY_PACKAGE {'targetDeviceId':'dev-B'}\nA< ACK RATE_LIMITED "
+			     "{'message':'Too many key packages','retryable':true}\n"
+			     "B> KEY_PACKAGE {'targetDeviceId':'dev-A'}\nA< KEY_PACKAGE\ntime "
+			     "59999\nA> KEY_PACKAGE {'targetDeviceId':'dev-B'}\nA< ACK "
+			     "RATE_LIMITED\ntime 1\nA> KEY_PACKAGE {'targetDeviceId':'dev-B'}\n"
+			     "A< ACK ok\nA-\n"},
+	{"B5 … a new connection starts no new window", 0, "key_rate=1",
+		READY("A", "a") "A> KEY_PACKAGE\nA~\nclose A\n" READY("A",
+			"a") "A> KEY_PACKAGE\nA< ACK RATE_LIMITED\nA> HELLO "
+			     "{'client':{'deviceId':'other'}}\nA~\nA> ROOM_JOIN {'roomId':'room'}"
+			     "\nA~\nA> KEY_PACKAGE\nA< KEY_PACKAGE\nA< ACK ok\n"},
+	{"B5 SFU_KEY_PACKAGE_RATE=0: any number", 0, "key_rate=0",
+		READY("A",
+			"a") "A> KEY_PACKAGE\nA> KEY_PACKAGE\nA> KEY_PACKAGE\nA< KEY_PACKAGE\n"
+			     "A< ACK ok\nA< KEY_PACKAGE\nA< ACK ok\nA< KEY_PACKAGE\nA< ACK ok\n"},
+	{"B5 SFU_REKEY_BEGIN_RATE", 0, "begin_rate=1",
+		READY("A", "a") "A> REKEY_BEGIN\nA< REKEY_BEGIN\nA< ACK ok\nA> REKEY_BEGIN\nA< ACK "
+				"RATE_LIMITED {'message':'Too many rekey operations',"
+				"'retryable':true}\nA> REKEY_COMMIT {'epoch':1}\nA< "
+				"REKEY_COMMIT\nA< ACK ok\ntime 60000\nA> REKEY_BEGIN\nA< "
+				"REKEY_BEGIN\nA< ACK ok\n"},
+	{"B5 policy relay: nothing is required, nothing aborted", 0, "",
+		READY("A", "a") READY("B", "b") "A< PEER_JOINED\nA-\nA> REKEY_BEGIN {'epoch':1}\n"
+						"A~\nB~\ntime 100000\nA-\nB-\nclose A\nB< "
+						"PEER_LEFT\nB-\n"},
+};
+
+#define REQUIRED(a, reason, epoch, leader)                                                         \
+	a "= {'type':'REKEY_REQUIRED','seq':'-','payload':{'roomId':'room','reason':'" reason      \
+	  "','epoch':" epoch ",'leaderDeviceId':'" leader "'}}\n"
+#define ABORT(a, epoch, reason)                                                                    \
+	a "= {'type':'REKEY_ABORT','seq':'-','payload':{'roomId':'room','attemptedEpoch':" epoch   \
+	  ",'reason':'" reason "'}}\n"
+/* Two or three members, all frames looked at. */
+#define TWO READY("A", "a") READY("B", "b") "A~\nB~\n"
+#define THREE READY("A", "a") READY("B", "b") READY("C", "c") "A~\nB~\nC~\n"
+/* A begins epoch 1; its msgId as the others see it is $begin. */
+#define BEGIN_TWO                                                                                  \
+	"A> REKEY_BEGIN {'epoch':1}\nA= {'type':'REKEY_BEGIN','msgId':'$begin'}\nA< ACK ok\n"      \
+	"B= {'msgId':'$begin'}\n"
+#define BEGIN_THREE BEGIN_TWO "C= {'msgId':'$begin'}\n"
+#define ACK_BEGIN(a)                                                                               \
+	a "> KEY_ACK {'epoch':1,'fromDeviceId':'dev-" a "','refId':'$begin'}\n" a "< KEY_ACK\n" a  \
+	  "< ACK ok\n"
+
+static const struct script policy_rows[] = {
+	{"B5 leader: REKEY_REQUIRED when a member joins, after the ACK", 0, LEADER,
+		MEMBER("A", "a") IN("B", "b") "A-\nB> ROOM_JOIN {'roomId':'room'}\nB< "
+					      "ROOM_JOIN_OK\nB< E2EE_POLICY\nB< ROOM_SNAPSHOT\n"
+					      "B< ACK ok\n" REQUIRED("B", "member_join", "0",
+						      "dev-A") "B-\nA< PEER_JOINED\n" REQUIRED("A",
+						      "member_join", "0", "dev-A") "A-\n"},
+	{"B5 … when one leaves, with the leader that is left", 0, LEADER,
+		THREE "close A\nB< PEER_LEFT\n" REQUIRED(
+			"B", "member_leave", "0", "dev-B") "B-\nC< PEER_LEFT\n" REQUIRED("C",
+			"member_leave", "0", "dev-B") "C-\n"},
+	{"B5 … by ROOM_LEAVE too", 0, LEADER,
+		TWO "A> ROOM_LEAVE\nA< ROOM_LEFT\nA< ACK ok\nA-\nB< PEER_LEFT\n" REQUIRED(
+			"B", "member_leave", "0", "dev-B") "B-\n"},
+	{"B5 … when a device joins again", 0, LEADER,
+		TWO "B> ROOM_JOIN {'roomId':'room'}\nB~\nA< PEER_JOINED\n" REQUIRED(
+			"A", "member_join", "0", "dev-A") "A-\n"},
+	{"B5 leader: BEGIN and COMMIT of another", 0, LEADER,
+		TWO "B> REKEY_BEGIN {'epoch':1}\nB< ACK UNAUTHORIZED {'message':'Not the rekey "
+		    "leader','retryable':false}\nB> REKEY_COMMIT {'epoch':1}\nB< ACK UNAUTHORIZED "
+		    "{'message':'Not the rekey leader'}\nB> REKEY_COMMIT {'epoch':0}\nB< ACK "
+		    "UNAUTHORIZED\nA-\nB-\n"},
+	{"B5 leader: the leader may commit without a BEGIN", 0, LEADER,
+		TWO "A> REKEY_COMMIT {'epoch':1}\nA< REKEY_COMMIT\nA< ACK ok\nA-\nB< "
+		    "REKEY_COMMIT\nB-\ntime 100000\nA-\nB-\n"},
+	{"B5 leader: no acknowledgements are needed", 0, LEADER,
+		TWO BEGIN_TWO "A> REKEY_COMMIT {'epoch':1}\nA< REKEY_COMMIT\nA< ACK ok\nA-\nB< "
+			      "REKEY_COMMIT\nB-\ntime 100000\nA-\nB-\n"},
+	{"B5 leader: the next in join order leads when the first goes", 0, LEADER,
+		TWO "close A\nB~\nB> REKEY_BEGIN {'epoch':1}\nB< REKEY_BEGIN\nB< ACK ok\n"
+		    "B> REKEY_COMMIT {'epoch':1}\nB< REKEY_COMMIT\nB< ACK ok\nB-\n"},
+	{"B5 with a policy BEGIN and COMMIT need an epoch", 0, LEADER,
+		TWO "A> REKEY_BEGIN\nA< ACK VALIDATION_FAILED {'message':'Missing or invalid "
+		    "epoch'}\nA> REKEY_BEGIN {'epoch':'1'}\nA< ACK VALIDATION_FAILED\nA> "
+		    "REKEY_COMMIT\nA< ACK VALIDATION_FAILED\nA> REKEY_COMMIT {'epoch':'1'}\nA< ACK "
+		    "VALIDATION_FAILED\nA-\nB-\n"},
+	{"B5 BEGIN for an epoch that does not rise", 0, LEADER,
+		TWO "A> REKEY_COMMIT {'epoch':3}\nA~\nB~\nA> REKEY_BEGIN {'epoch':3}\nA< ACK "
+		    "E2EE_EPOCH_MISMATCH {'details':{'expectedEpoch':4},'retryable':true}\nA> "
+		    "REKEY_BEGIN {'epoch':2}\nA< ACK E2EE_EPOCH_MISMATCH\nA> REKEY_BEGIN "
+		    "{'epoch':3.5}\nA< ACK E2EE_EPOCH_MISMATCH\nA-\nB-\n"},
+	{"B5 newEpoch, as in the documents", 0, LEADER,
+		TWO "A> REKEY_BEGIN {'newEpoch':1}\nA< REKEY_BEGIN\nA< ACK ok\nB< REKEY_BEGIN\n"},
+	{"B5 COMMIT of another epoch than was begun", 0, LEADER,
+		TWO BEGIN_TWO "A> REKEY_COMMIT {'epoch':2}\nA< ACK E2EE_EPOCH_MISMATCH "
+			      "{'details':{'expectedEpoch':1}}\nA-\nB-\n"},
+	{"B5 quorum: COMMIT before all have acknowledged", 0, QUORUM,
+		THREE BEGIN_THREE
+		"A> REKEY_COMMIT {'epoch':1}\nA< ACK E2EE_KEY_SYNC_FAILED {'retryable':true,"
+		"'details':{'ack':0,'need':2}}\n" ACK_BEGIN("B") "A~\nC~\nA> REKEY_COMMIT "
+								 "{'epoch':1}\nA< ACK "
+								 "E2EE_KEY_SYNC_FAILED "
+								 "{'details':{'ack':1,'need':2}}\n"
+								 "A-\nB-\nC-\n"},
+	{"B5 quorum: COMMIT after all; a snapshot without seq follows", 0, QUORUM,
+		TWO BEGIN_TWO ACK_BEGIN("B") "A~\nA> REKEY_COMMIT {'epoch':1}\nA< REKEY_COMMIT\nA< "
+					     "ACK ok\nA= {'type':'ROOM_SNAPSHOT','seq':'-',"
+					     "'payload':{'epoch':1,'roomVersion':3}}\nA-\nB< "
+					     "REKEY_COMMIT\nB= {'type':'ROOM_SNAPSHOT','seq':'-'}\n"
+					     "B-\ntime 100000\nA-\nB-\n"},
+	{"B5 quorum: a KEY_ACK of the KEY_PACKAGE counts as well", 0, QUORUM,
+		TWO BEGIN_TWO
+		"A> KEY_PACKAGE {'targetDeviceId':'dev-B'}\nA< ACK ok\nB= {'type':'KEY_PACKAGE',"
+		"'msgId':'$package'}\nB> KEY_ACK {'epoch':1,'refId':'$package'}\nB~\nA~\n"
+		"A> REKEY_COMMIT {'epoch':1}\nA< REKEY_COMMIT\nA< ACK ok\n"},
+	{"B5 quorum: of a KEY_PACKAGE to all as well", 0, QUORUM,
+		THREE BEGIN_THREE
+		"A> KEY_PACKAGE\nA= {'msgId':'$package'}\nA< ACK ok\nB> KEY_ACK {'epoch':1,"
+		"'refId':'$package'}\nC> KEY_ACK {'epoch':1,'refId':'$package'}\nA~\nA> "
+		"REKEY_COMMIT {'epoch':1}\nA< REKEY_COMMIT\nA< ACK ok\n"},
+	{"B5 quorum: the KEY_PACKAGE of another does not", 0, QUORUM,
+		THREE BEGIN_THREE
+		"A> KEY_PACKAGE {'targetDeviceId':'dev-B'}\nB= {'msgId':'$package'}\nC> KEY_ACK "
+		"{'epoch':1,'refId':'$package'}\nA~\nA> REKEY_COMMIT {'epoch':1}\nA< ACK "
+		"E2EE_KEY_SYNC_FAILED {'details':{'ack':0,'need':2}}\n"},
+	{"B5 quorum: acknowledgements that do not count", 0, QUORUM,
+		TWO BEGIN_TWO "B> KEY_ACK {'epoch':2,'refId':'$begin'}\nB> KEY_ACK {'epoch':1}\n"
+			      "B> KEY_ACK {'refId':'$begin'}\nB> KEY_ACK "
+			      "{'epoch':1,'refId':'unknown'}\nB> KEY_ACK {'epoch':1,'refId':''}\n"
+			      "A> KEY_ACK {'epoch':1,'refId':'$begin'}\nA~\nA> REKEY_COMMIT "
+			      "{'epoch':1}\nA< ACK E2EE_KEY_SYNC_FAILED "
+			      "{'details':{'ack':0,'need':1}}\n"},
+	{"B5 quorum: a second KEY_ACK does not count twice", 0, QUORUM,
+		THREE BEGIN_THREE ACK_BEGIN("B") ACK_BEGIN(
+			"B") "A~\nA> REKEY_COMMIT {'epoch':1}\nA< ACK E2EE_KEY_SYNC_FAILED "
+			     "{'details':{'ack':1,'need':2}}\n"},
+	{"B5 quorum: COMMIT without BEGIN", 0, QUORUM,
+		THREE "B> REKEY_COMMIT {'epoch':1}\nB< ACK E2EE_KEY_SYNC_FAILED "
+		      "{'details':{'ack':0,'need':2}}\nA-\nB-\nC-\n"},
+	{"B5 quorum: COMMIT of another than who began", 0, QUORUM,
+		TWO BEGIN_TWO ACK_BEGIN("B") "B> REKEY_COMMIT {'epoch':1}\nB< ACK UNAUTHORIZED "
+					     "{'message':'Not the rekey leader'}\n"},
+	{"B5 one rekey at a time", 0, QUORUM,
+		TWO BEGIN_TWO "B> REKEY_BEGIN {'epoch':1}\nB< ACK E2EE_KEY_SYNC_FAILED "
+			      "{'message':'Another rekey is in progress','retryable':true}\nA-\n"},
+	{"B5 who began may begin again; earlier acknowledgements are void", 0, QUORUM,
+		TWO BEGIN_TWO ACK_BEGIN(
+			"B") "A~\nA> REKEY_BEGIN {'epoch':1}\nA< REKEY_BEGIN\nA< "
+			     "ACK ok\nA> REKEY_COMMIT {'epoch':1}\nA< ACK "
+			     "E2EE_KEY_SYNC_FAILED {'details':{'ack':0,'need':1}}\n"},
+	{"B5 quorum: alone no acknowledgement is needed, but a BEGIN", 0, QUORUM,
+		READY("A", "a") "A> REKEY_COMMIT {'epoch':1}\nA< ACK E2EE_KEY_SYNC_FAILED "
+				"{'details':{'ack':0,'need':0}}\nA> REKEY_BEGIN {'epoch':1}\nA< "
+				"REKEY_BEGIN\nA< ACK ok\nA> REKEY_COMMIT {'epoch':1}\nA< "
+				"REKEY_COMMIT\nA< ACK ok\nA< ROOM_SNAPSHOT {'epoch':1}\nA-\n"},
+	{"B5 quorum: an equal epoch is as in C7", 0, QUORUM,
+		TWO BEGIN_TWO ACK_BEGIN("B") "A> REKEY_COMMIT {'epoch':1}\nA~\nB~\nB> REKEY_COMMIT "
+					     "{'epoch':1}\nB< ACK ok\nB-\nA-\n"},
+	{"B5 REKEY_ABORT when it takes too long; the next leads", 0, QUORUM " rekey_ms=2000",
+		TWO BEGIN_TWO "time 1999\nA-\nB-\ntime 1\n" ABORT("A", "1", "TIMEOUT") REQUIRED(
+			"A", "timeout", "0", "dev-B") "A-\n" ABORT("B", "1", "TIMEOUT")
+			REQUIRED("B", "timeout", "0", "dev-B") "B-\nA> REKEY_COMMIT {'epoch':1}\n"
+							       "A< ACK E2EE_KEY_SYNC_FAILED\nB> "
+							       "REKEY_BEGIN {'epoch':1}\nB< "
+							       "REKEY_BEGIN\nB< ACK ok\n"},
+	{"B5 leader: after a timeout the old leader leads no more", 0, LEADER " rekey_ms=2000",
+		TWO BEGIN_TWO "time 2000\nA~\nB~\nA> REKEY_BEGIN {'epoch':1}\nA< ACK UNAUTHORIZED\n"
+			      "B> REKEY_BEGIN {'epoch':1}\nB< REKEY_BEGIN\nB< ACK ok\nA~\n"
+			      "B> REKEY_COMMIT {'epoch':1}\nB< REKEY_COMMIT\nB< ACK ok\n"},
+	{"B5 nobody begins: each in turn is asked, then silence", 0, LEADER " rekey_ms=2000",
+		TWO "time 2000\n" REQUIRED("A", "timeout", "0", "dev-B") "A-\nB~\ntime "
+									 "2000\nA-\nB-\ntime "
+									 "1000000\nA-\nB-\n"},
+	{"B5 REKEY_ABORT when the leader goes", 0, QUORUM,
+		THREE BEGIN_THREE "close A\nB< PEER_LEFT\n" ABORT("B", "1", "LEADER_LOST")
+			REQUIRED("B", "member_leave", "0",
+				"dev-B") "B-\nC< PEER_LEFT\nC< REKEY_ABORT\nC< "
+					 "REKEY_REQUIRED\nC-\nB> REKEY_BEGIN "
+					 "{'epoch':1}\nB< REKEY_BEGIN\nB< ACK ok\n"},
+	{"B5 REKEY_ABORT when the leader joins again", 0, QUORUM,
+		TWO BEGIN_TWO "A> ROOM_JOIN {'roomId':'room'}\nA~\n" ABORT("B", "1",
+			"LEADER_LOST") "B< "
+				       "REKEY_REQUIRED\nB< PEER_JOINED\nB< REKEY_REQUIRED\nB-\n"},
+	{"B5 who goes is no longer waited for; one more is wanted afterwards", 0, QUORUM,
+		THREE BEGIN_THREE ACK_BEGIN(
+			"B") "close C\nA~\nB~\nA> REKEY_COMMIT {'epoch':1}\nA< "
+			     "REKEY_COMMIT\nA< ACK ok\nA< ROOM_SNAPSHOT\n" REQUIRED(
+				     "A", "member_leave", "1", "dev-A") "A-\n"},
+	{"B5 … also when it had acknowledged", 0, QUORUM,
+		THREE BEGIN_THREE ACK_BEGIN("C") "close C\nA~\nB~\nA> REKEY_COMMIT {'epoch':1}\nA< "
+						 "ACK E2EE_KEY_SYNC_FAILED "
+						 "{'details':{'ack':0,'need':1}}\n"},
+	{"B5 who comes during a rekey is not waited for; one more afterwards", 0, QUORUM,
+		TWO BEGIN_TWO ACK_BEGIN("B") MEMBER(
+			"C", "c") "A~\nB~\nC-\nA> REKEY_COMMIT "
+				  "{'epoch':1}\nA< REKEY_COMMIT\nA< "
+				  "ACK ok\nA< ROOM_SNAPSHOT\n" REQUIRED("A", "member_join", "1",
+					  "dev-A") "A-\nC< REKEY_COMMIT\nC< ROOM_SNAPSHOT\nC< "
+						   "REKEY_REQUIRED\nC-\n"},
+	{"B5 the last one goes in the middle of a rekey", 0, QUORUM,
+		READY("A", "a") "A> REKEY_BEGIN {'epoch':1}\nA~\nclose A\nfigures {'rooms':0}\n"
+				"time 100000\n" READY("A", "a") "A-\n"},
+	{"B5 E2EE_READY is not touched by the policy", 0, QUORUM,
+		TWO BEGIN_TWO ACK_BEGIN("B") "A> REKEY_COMMIT {'epoch':1}\nA~\nB~\nB> "
+					     "TRANSPORT_CREATE\nB< ACK E2EE_NOT_READY\nB> "
+					     "E2EE_READY {'epoch':1}\nB< ACK ok\n" SEND("B", "$t")},
+};
+
+static void test_key(void **state)
+{
+	(void)state;
+	ROWS(key_rows);
+}
+
+static void test_policy(void **state)
+{
+	(void)state;
+	ROWS(policy_rows);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_key),
+		cmocka_unit_test(test_policy),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
