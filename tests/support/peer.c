@@ -483,6 +483,9 @@ static void on_event(void *ctx, const char *type, json_object *payload)
 {
 	struct peer *p = ctx;
 
+	// The others leave too; what we consumed to the end counts as not closed.
+	if (p->has_left)
+		return;
 	if (!strcmp(type, "PRODUCER_ADDED"))
 		offer(p, payload);
 	else if (!strcmp(type, "PRODUCER_REMOVED") || !strcmp(type, "CONSUMER_CLOSED"))

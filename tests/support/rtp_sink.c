@@ -19,6 +19,8 @@
 /** This far it may be when sender or receiver stalled, but not often. */
 #define SR_FAR_US 200000
 #define SR_COUNT_SLACK 256
+/** Packets of so long may be between a report and its place: threads move between processors. */
+#define SR_COUNT_US 500000
 
 /** Which of the last WINDOW numbers came. */
 struct window {
@@ -312,13 +314,17 @@ static void check_report(struct rtp_sink *s, const struct rtcp_sender_info *info
 	struct rtp_sink_stats *st = &s->stats;
 	int64_t media_us = (int64_t)(int32_t)(info->rtp_timestamp - s->last_timestamp) * 1000000
 			   / s->clock_rate;
+	int64_t slack = SR_COUNT_SLACK;
 	int64_t off_us = llabs(media_us - (int64_t)(now_us - s->last_timestamp_us));
 
 	if (off_us > SR_WRONG_US)
 		wrong(s, &st->sr_wrong, "a sender report is far from the packets");
 	else if (off_us > SR_FAR_US)
 		st->sr_far++;
-	if (llabs((int64_t)(int32_t)(info->packets - (uint32_t)st->received)) > SR_COUNT_SLACK)
+	slack += now_us > st->first_us
+			 ? (int64_t)(st->received * SR_COUNT_US / (now_us - st->first_us))
+			 : 0;
+	if (llabs((int64_t)(int32_t)(info->packets - (uint32_t)st->received)) > slack)
 		wrong(s, &st->sr_wrong, "a sender report counts other packets");
 }
 
