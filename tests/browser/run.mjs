@@ -297,6 +297,7 @@ async function buttons()
 	await grace.page.locator(`figure:has-text("${ada.name}").blank`).waitFor({ timeout: 5000 })
 		.then(() => checks.check(true, 'camera off: the other sees initials'),
 			(error) => checks.check(false, 'camera off: the other sees initials', error.message));
+	await sleep(700); // what was on its way
 	const dark = await grace.look();
 
 	await sleep(1500);
