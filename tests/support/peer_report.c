@@ -309,6 +309,21 @@ static char *edge_problem(
 	return problem;
 }
 
+/** Whether one of our peers consumes this one's video. */
+static bool is_watched(const struct peer_run_report *run, const struct peer *p)
+{
+	for (unsigned i = 0; i < run->peer_count; i++) {
+		for (unsigned k = 0; k < peer_consumer_count(run->peers[i]); k++) {
+			const struct peer_consumer *c = peer_consumer(run->peers[i], k);
+
+			if (c->is_resumed && c->track == PEER_VIDEO
+				&& !strcmp(c->device, peer_device(p)))
+				return true;
+		}
+	}
+	return false;
+}
+
 static char *peer_problem(const struct peer_run_report *run, const struct peer *p)
 {
 	unsigned index = peer_index(p);
@@ -344,6 +359,8 @@ static char *peer_problem(const struct peer_run_report *run, const struct peer *
 	if (run->seconds * 1e6 > REPORTS_US && !run->options->kill_safe && !peer_is_shut(p)
 		&& !st.receiver_reports)
 		return g_strdup_printf("peer %u got no receiver report", index);
+	if (!run->options->kill_safe && !st.key_frame_requests[PEER_VIDEO] && is_watched(run, p))
+		return g_strdup_printf("peer %u was not asked for a key frame", index);
 	return NULL;
 }
 
