@@ -16,6 +16,9 @@
 /** Between two key-frame requests for one consumer. */
 #define LIMIT_KEY_FRAME_US UINT64_C(500000)
 
+/** Users in ROOM_CREATE.allowedUserIds. */
+#define LIMIT_ALLOWED_USERS 1000u
+
 /** Octets of KEY_PACKAGE.ciphertext (C6). */
 #define LIMIT_CIPHERTEXT_BYTES (64u * 1024u)
 

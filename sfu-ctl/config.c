@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "sfu-ctl/config.h"
 
+#include "sfu-ctl/jointoken.h"
+
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
@@ -52,6 +54,8 @@ struct setting {
 
 static const char *const log_levels[] = {"none", "error", "warn", "info", "debug", NULL};
 static const char *const relay_seqs[] = {"none", "sender", NULL};
+/* enum join_token_mode */
+static const char *const join_tokens[] = {"off", "issue", "require", NULL};
 /* enum rekey_policy */
 static const char *const rekey_policies[] = {"relay", "leader", "quorum", NULL};
 
@@ -107,6 +111,36 @@ static const struct setting settings[] = {
 		.secret = true,
 		.group = GROUP_MUST,
 		.help = "its API key; needed in production"},
+	{.name = "SFU_JOIN_TOKEN",
+		.type = SET_CHOICE,
+		.offset = FIELD(join_token),
+		.initial = "off",
+		.choices = join_tokens,
+		.given_offset = FIELD(join_token_given),
+		.group = GROUP_MAY,
+		.help = "tokens that open a room; unset: require in production with a secret"},
+	{.name = "CALLS_JOIN_TOKEN_SECRET",
+		.alias = {"SUPABASE_JWT_SECRET"},
+		.type = SET_STRING,
+		.offset = FIELD(join_token_secret),
+		.initial = "",
+		.secret = true,
+		.group = GROUP_MAY,
+		.help = "signs join tokens, at least 32 octets; a fixed one outside production"},
+	{.name = "CALLS_JOIN_TOKEN_TTL_SEC",
+		.type = SET_NUMBER,
+		.offset = FIELD(join_token_ttl_sec),
+		.initial = "600",
+		.min = 30,
+		.max = 86400,
+		.group = GROUP_MAY,
+		.help = "life of a join token"},
+	{.name = "CALLS_JOIN_TOKEN_SKIP",
+		.type = SET_ONLY_1,
+		.offset = FIELD(join_token_skip),
+		.initial = "0",
+		.group = GROUP_LEAVE,
+		.help = "any join token is good, for development; never in production"},
 	{.name = "SFU_TLS_CERT",
 		.type = SET_STRING,
 		.offset = FIELD(tls_cert),
@@ -975,6 +1009,32 @@ static enum config_status apply(
 	return CONFIG_OK;
 }
 
+/* For development only: everybody knows it. */
+#define DEVELOPMENT_SECRET "sfu-ctl development secret of join tokens"
+
+static enum config_status derive_join_token(struct config *cfg, struct config_report *report)
+{
+	size_t secret_len = strlen(cfg->join_token_secret);
+
+	if (cfg->production && secret_len > 0 && !cfg->join_token_given)
+		cfg->join_token = JOIN_TOKEN_REQUIRE;
+	if (cfg->join_token == JOIN_TOKEN_OFF)
+		return CONFIG_OK;
+	if (cfg->production && cfg->join_token_skip)
+		return invalid(
+			report, "CALLS_JOIN_TOKEN_SKIP=1 is not allowed in production: unset it");
+	if (secret_len == 0 && !cfg->production) {
+		free(cfg->join_token_secret);
+		cfg->join_token_secret = strdup(DEVELOPMENT_SECRET);
+		return cfg->join_token_secret == NULL ? CONFIG_NO_MEMORY : CONFIG_OK;
+	}
+	if (secret_len < JOINTOKEN_SECRET_BYTES)
+		return invalid(report,
+			"CALLS_JOIN_TOKEN_SECRET is not allowed with %zu octets: at least %u",
+			secret_len, JOINTOKEN_SECRET_BYTES);
+	return CONFIG_OK;
+}
+
 /** Settings that depend on each other; the rules of production (protocol.md A11, B11). */
 static enum config_status derive(struct config *cfg, struct config_report *report)
 {
@@ -998,6 +1058,8 @@ static enum config_status derive(struct config *cfg, struct config_report *repor
 			"SFU_TLS_CERT is not set although SFU_TLS_KEY is \"%s\"; allowed "
 			"is the PEM file of the certificate",
 			cfg->tls_key);
+	if (derive_join_token(cfg, report) != CONFIG_OK)
+		return report->error[0] == '\0' ? CONFIG_NO_MEMORY : CONFIG_INVALID;
 	if (cfg->rtc_min_port > cfg->rtc_max_port)
 		return invalid(report,
 			"SFU_RTC_MIN_PORT=%u is not allowed: at most SFU_RTC_MAX_PORT, %u",

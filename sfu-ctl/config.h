@@ -16,6 +16,12 @@
 #include <stdint.h>
 #include <stdio.h>
 
+enum join_token_mode {
+	JOIN_TOKEN_OFF, /* not issued, not looked at */
+	JOIN_TOKEN_ISSUE, /* issued, verified when presented */
+	JOIN_TOKEN_REQUIRE,
+};
+
 /** Strings are never NULL; "" is unset. Owned by the struct. */
 struct config {
 	/* who and where */
@@ -35,6 +41,10 @@ struct config {
 	char *supabase_key; /* secret */
 	bool dev_auth; /* CALLS_DEV_INSECURE_AUTH; always false in production */
 	uint32_t auth_deadline_sec;
+	uint32_t join_token; /* SFU_JOIN_TOKEN: enum join_token_mode */
+	char *join_token_secret; /* CALLS_JOIN_TOKEN_SECRET: secret; never "" unless mode is off */
+	uint32_t join_token_ttl_sec; /* CALLS_JOIN_TOKEN_TTL_SEC */
+	bool join_token_skip; /* CALLS_JOIN_TOKEN_SKIP: any token is good; never in production */
 
 	/* media */
 	bool enable_dp; /* SFU_ENABLE_DP: attach the data plane */
@@ -73,7 +83,7 @@ struct config {
 
 	/* as given, before production and the like were derived from it */
 	char *node_env, *env;
-	bool dev_auth_given, require_dp_given, key_package_rate_given;
+	bool dev_auth_given, require_dp_given, key_package_rate_given, join_token_given;
 };
 
 enum config_status {

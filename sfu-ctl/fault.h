@@ -30,6 +30,11 @@
 		"E2EE_CAPS with insertableStreams=true required before ROOM_JOIN")                 \
 	X(JOIN_SFRAME, "UNSUPPORTED_E2EE", false,                                                  \
 		"SFrame capability is required before joining the room")                           \
+	X(CAPS_RATCHET, "UNSUPPORTED_E2EE", false, "Double Ratchet capability is required")        \
+	X(JOIN_RATCHET, "UNSUPPORTED_E2EE", false,                                                 \
+		"Double Ratchet capability is required before joining the room")                   \
+	X(JOIN_TOKEN, "UNAUTHORIZED", false, "Invalid or missing joinToken")                       \
+	X(JOIN_USER, "UNAUTHORIZED", false, "User not authorized for this call")                   \
 	X(NOT_MEMBER, "UNAUTHORIZED", false, "Not a room member")                                  \
 	X(DEVICE_IN_USE, "UNAUTHORIZED", false, "deviceId in use")                                 \
 	X(EPOCH_MISMATCH, "E2EE_EPOCH_MISMATCH", true, "E2EE readiness epoch mismatch")            \

@@ -6,6 +6,7 @@
 #include "sfu-ctl/payload.h"
 #include "sfu-ctl/rekey_watch.h"
 #include "sfu-ctl/room.h"
+#include "sfu-ctl/room_view.h"
 
 #include <math.h>
 #include <string.h>
@@ -177,7 +178,7 @@ static void after_commit(struct room *room, struct peer *committer)
 	enum rekey_news news;
 
 	if (room->rekey.policy == REKEY_QUORUM)
-		outbox_broadcast(room, NULL, "ROOM_SNAPSHOT", room_snapshot(room));
+		outbox_broadcast(room, NULL, "ROOM_SNAPSHOT", room_view_snapshot(room));
 	news = rekey_committed(
 		&room->rekey, &committer->rekey, room->by_device.count, core_now(room->core));
 	rekey_watch_news(room, news);

@@ -1,96 +1,49 @@
 // SPDX-License-Identifier: BSD-3-Clause
-/* Coming and going: ROOM_CREATE, ROOM_JOIN, ROOM_LEAVE, GET_ROUTER_RTP_CAPABILITIES. */
+/* Coming and going: ROOM_JOIN, ROOM_LEAVE, GET_ROUTER_RTP_CAPABILITIES. */
 #include "sfu-ctl/core_impl.h"
 #include "sfu-ctl/dispatch.h"
+#include "sfu-ctl/jointoken.h"
 #include "sfu-ctl/outbox.h"
 #include "sfu-ctl/payload.h"
 #include "sfu-ctl/producer.h"
 #include "sfu-ctl/rekey_watch.h"
 #include "sfu-ctl/room.h"
+#include "sfu-ctl/room_view.h"
+#include "sfu-ctl/room_wish.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* What a room is made with; pointers into the payload or into the defaults beside them. */
-struct room_wish {
-	const char *room_id;
-	const char *call_id;
-	const char *region;
-	char default_room_id[16];
-	char default_call_id[16];
-};
-
-/* False: the request has been ended. */
-static bool read_wish(struct request *r, struct room_wish *w)
+/* B4. Sets the default call id. False: the request has been ended. */
+static bool token_opens(struct request *r, struct room_wish *w)
 {
-	struct core *c = r->session->core;
-	const struct {
-		const char *name;
-		const char **out;
-	} fields[] = {
-		{"roomId", &w->room_id},
-		{"callId", &w->call_id},
-		{"preferredRegion", &w->region},
-	};
+	const struct session *s = r->session;
+	const struct core *c = s->core;
+	struct json_object *token = field_get(r->payload, "joinToken");
+	char call_id[ENV_MSG_ID_MAX_BYTES + 1];
 
-	core_short_id(c, "room_", w->default_room_id);
-	core_short_id(c, "call_", w->default_call_id);
-	w->room_id = w->default_room_id;
-	w->call_id = w->default_call_id;
-	w->region = c->config->region;
-	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
-		if (field_id(r->payload, fields[i].name, fields[i].out) == FIELD_INVALID) {
-			request_fail_field(r, fields[i].name);
-			return false;
-		}
+	if (c->config->join_token == JOIN_TOKEN_OFF || c->config->join_token_skip
+		|| (token == NULL && c->config->join_token == JOIN_TOKEN_ISSUE))
+		return true;
+	if (!json_object_is_type(token, json_type_string)) {
+		room_wish_refuse(r, FAULT_JOIN_TOKEN, w->room_id);
+		return false;
 	}
+	switch (jointoken_verify(c->config->join_token_secret, json_object_get_string(token),
+		(size_t)json_object_get_string_len(token), c->io.wall_ms(c->io.ctx), w->room_id,
+		s->user_id, call_id)) {
+	case JOINTOKEN_INVALID:
+		room_wish_refuse(r, FAULT_JOIN_TOKEN, w->room_id);
+		return false;
+	case JOINTOKEN_OTHER_USER:
+		room_wish_refuse(r, FAULT_JOIN_USER, w->room_id);
+		return false;
+	case JOINTOKEN_OK:
+		break;
+	}
+	if (call_id[0] != '\0' && w->call_id == w->default_call_id)
+		memcpy(w->default_call_id, call_id, sizeof(call_id));
 	return true;
-}
-
-/* The room of that name, made if need be. NULL: the request has been ended. */
-static struct room *find_or_create(struct request *r, const struct room_wish *w)
-{
-	struct core *c = r->session->core;
-	struct room *room = room_find(c, w->room_id);
-
-	if (room != NULL)
-		return room;
-	if (c->rooms.count >= c->config->max_rooms) {
-		request_fail(r, FAULT_TOO_MANY_ROOMS);
-		return NULL;
-	}
-	room = room_create(c, w->room_id, w->call_id, w->region);
-	if (room == NULL)
-		request_fail(r, FAULT_NO_MEMORY);
-	return room;
-}
-
-/* The members that ROOM_CREATED, ROOM_JOIN_OK and ROOM_SNAPSHOT share. */
-static struct json_object *describe_room(const struct room *room)
-{
-	struct json_object *o = json_object_new_object();
-
-	put_string(o, "roomId", room->id);
-	put_string(o, "callId", room->call_id);
-	put_string(o, "region", room->region);
-	put_string(o, "nodeId", room->core->config->node_id);
-	put_number(o, "epoch", room->e2ee.epoch);
-	put_number(o, "memberSetVersion", room->member_set_version);
-	return o;
-}
-
-void handle_room_create(struct request *r)
-{
-	struct room_wish wish;
-	struct room *room;
-
-	if (!read_wish(r, &wish))
-		return;
-	room = find_or_create(r, &wish);
-	if (room == NULL)
-		return;
-	outbox_result(r->session, "ROOM_CREATED", describe_room(room));
-	request_ok(r);
 }
 
 /* A placeholder that no client uses (A6). */
@@ -108,7 +61,7 @@ static struct json_object *transport_options(const char *direction, const char *
 
 static void send_join_ok(struct session *s, const struct room *room)
 {
-	struct json_object *payload = describe_room(room);
+	struct json_object *payload = room_view_base(room);
 	struct json_object *mediasoup = json_object_new_object();
 	struct json_object *e2ee = json_object_new_object();
 
@@ -132,72 +85,6 @@ static void send_policy(struct session *s, const struct room *room)
 	outbox_result(s, "E2EE_POLICY", payload);
 }
 
-static struct json_object *snapshot_peers(const struct room *room)
-{
-	struct json_object *peers = json_object_new_array();
-	const struct peer *p;
-
-	TAILQ_FOREACH (p, &room->peers, link) {
-		struct json_object *o = json_object_new_object();
-
-		put_string(o, "userId", p->user_id);
-		put_string(o, "deviceId", p->device_id);
-		put_string(o, "role", "member");
-		put_string(o, "state", "joined");
-		put_bool(o, "e2eeReady", e2ee_gate_open(&room->e2ee, &p->e2ee));
-		json_object_array_add(peers, o);
-	}
-	return peers;
-}
-
-static struct json_object *snapshot_producers(const struct room *room)
-{
-	struct json_object *producers = json_object_new_array();
-	const struct producer *p;
-
-	TAILQ_FOREACH (p, &room->producers, room_link) {
-		struct json_object *o = json_object_new_object();
-
-		put_string(o, "producerId", p->id);
-		put_string(o, "peerDeviceId", p->peer->device_id);
-		put_string(o, "userId", p->peer->user_id);
-		put_string(o, "kind", producer_kind(p));
-		put_bool(o, "paused", p->paused);
-		json_object_array_add(producers, o);
-	}
-	return producers;
-}
-
-static struct json_object *snapshot_e2ee(const struct room *room)
-{
-	struct json_object *o = json_object_new_object();
-	struct json_object *senders = json_object_new_array();
-	const struct peer *leader = rekey_watch_leader(room);
-	const struct peer *p;
-
-	TAILQ_FOREACH (p, &room->peers, link)
-		json_object_array_add(senders, json_object_new_string(p->device_id));
-	put_bool(o, "required", room->e2ee.required);
-	put_number(o, "epoch", room->e2ee.epoch);
-	put_string(o, "leaderDeviceId", leader == NULL ? "" : leader->device_id);
-	put(o, "expectedSenderDevices", senders);
-	put(o, "missingSenderKeys", json_object_new_array());
-	return o;
-}
-
-struct json_object *room_snapshot(const struct room *room)
-{
-	struct json_object *payload = describe_room(room);
-	const struct core *c = room->core;
-
-	put_number(payload, "roomVersion", room->version);
-	put_number(payload, "serverTime", c->io.wall_ms(c->io.ctx));
-	put(payload, "peers", snapshot_peers(room));
-	put(payload, "producers", snapshot_producers(room));
-	put(payload, "e2ee", snapshot_e2ee(room));
-	return payload;
-}
-
 static void announce_join(const struct peer *p)
 {
 	struct json_object *payload = json_object_new_object();
@@ -217,6 +104,8 @@ static enum fault join_caps(const struct session *s)
 		return FAULT_JOIN_INSERTABLE;
 	if (config->require_sframe && !s->caps_sframe)
 		return FAULT_JOIN_SFRAME;
+	if (config->require_double_ratchet && !s->caps_double_ratchet)
+		return FAULT_JOIN_RATCHET;
 	return FAULT_NONE;
 }
 
@@ -295,10 +184,10 @@ void handle_room_join(struct request *r)
 		request_fail_field(r, "deviceId");
 		return;
 	}
-	if (!read_wish(r, &wish))
+	if (!room_wish_read(r, &wish) || !token_opens(r, &wish))
 		return;
 	created = room_find(s->core, wish.room_id) == NULL;
-	room = find_or_create(r, &wish);
+	room = room_wish_find(r, &wish);
 	if (room == NULL)
 		return;
 	if (!may_join(r, room, device_id))
@@ -314,7 +203,7 @@ void handle_room_join(struct request *r)
 		peer_leave(before);
 	send_join_ok(s, room);
 	send_policy(s, room);
-	outbox_result(s, "ROOM_SNAPSHOT", room_snapshot(room));
+	outbox_result(s, "ROOM_SNAPSHOT", room_view_snapshot(room));
 	announce_join(p);
 	request_ok(r);
 	rekey_watch_joined(p);

@@ -6,6 +6,8 @@
 #include "sfu-ctl/outbox.h"
 #include "sfu-ctl/payload.h"
 
+#include <string.h>
+
 void handle_hello(struct request *r)
 {
 	struct session *s = r->session;
@@ -87,20 +89,48 @@ void handle_auth_result(struct request *r, int verdict, const char *user_id)
 	request_ok(r);
 }
 
+/* B2: said outright, or by one of its cipher suites. */
+static bool has_double_ratchet(const struct json_object *payload)
+{
+	const struct json_object *suites = field_array(payload, "supportedCipherSuites");
+	size_t count = suites == NULL ? 0 : json_object_array_length(suites);
+
+	if (field_is_true(payload, "doubleRatchet"))
+		return true;
+	for (size_t i = 0; i < count; i++) {
+		struct json_object *suite = json_object_array_get_idx(suites, i);
+		const char *name = json_object_is_type(suite, json_type_string)
+					   ? json_object_get_string(suite)
+					   : "";
+
+		if (strcmp(name, "DOUBLE_RATCHET_P256_AES128GCM") == 0
+			|| strcmp(name, "DR_P256_HKDF_SHA256_AES128GCM") == 0)
+			return true;
+	}
+	return false;
+}
+
 void handle_e2ee_caps(struct request *r)
 {
 	struct session *s = r->session;
 	const struct config *config = s->core->config;
+	struct json_object *details;
 
 	// Stored before the answer, also on refusal: the last one sent counts (A5).
 	s->caps_insertable_streams = field_is_true(r->payload, "insertableStreams");
 	s->caps_sframe = field_is_true(r->payload, "sframe");
-	if (config->e2ee_required && !s->caps_insertable_streams)
+	s->caps_double_ratchet = has_double_ratchet(r->payload);
+	if (config->e2ee_required && !s->caps_insertable_streams) {
 		request_fail(r, FAULT_CAPS_INSERTABLE);
-	else if (config->require_sframe && !s->caps_sframe)
+	} else if (config->require_sframe && !s->caps_sframe) {
 		request_fail(r, FAULT_CAPS_SFRAME);
-	else
+	} else if (config->require_double_ratchet && !s->caps_double_ratchet) {
+		details = json_object_new_object();
+		put_bool(details, "doubleRatchet", false);
+		request_fail_with(r, FAULT_CAPS_RATCHET, NULL, details);
+	} else {
 		request_ok(r);
+	}
 }
 
 void handle_ping(struct request *r)

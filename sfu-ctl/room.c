@@ -21,6 +21,8 @@ static void room_free(struct room *room)
 	free(room->id);
 	free(room->call_id);
 	free(room->region);
+	free(room->creator);
+	json_object_put(room->allowed);
 	free(room);
 }
 

@@ -46,6 +46,8 @@ struct room {
 	char *id;
 	char *call_id;
 	char *region;
+	char *creator; /* user of the ROOM_CREATE, with join tokens; NULL = none */
+	struct json_object *allowed; /* array of user ids, the creator's; NULL = no list */
 	bool unused; /* nobody has joined yet */
 	uint64_t created_us;
 	uint64_t member_set_version; /* A6 */
@@ -89,9 +91,6 @@ void peer_leave(struct peer *p);
  * @param tell_owner  the consumers' own device is told as well: it did not ask for this
  */
 void peer_drop_media(struct peer *p, const char *reason, bool tell_owner);
-
-/** A new payload of ROOM_SNAPSHOT; the caller puts it. handle_room.c */
-struct json_object *room_snapshot(const struct room *room);
 
 /** Tell the data plane what is new; nothing while it is not there. */
 void room_program(struct room *room);

@@ -60,6 +60,7 @@ struct session {
 	uint64_t seq; /* last one given out */
 	bool caps_insertable_streams;
 	bool caps_sframe;
+	bool caps_double_ratchet;
 	struct peer *peer; /* the membership that belongs to this connection, or NULL */
 
 	struct env_window window;

@@ -36,7 +36,7 @@ struct auth_call {
 
 struct variable {
 	char name[32];
-	char value[160];
+	char value[1024];
 };
 
 struct run {
@@ -118,7 +118,7 @@ static void check_frame(struct connection *c, const struct json_object *frame)
 {
 	static const char *const results[] = {"WELCOME", "AUTH_OK", "ROOM_CREATED", "ROOM_JOIN_OK",
 		"E2EE_POLICY", "ROOM_SNAPSHOT", "TRANSPORT_CREATED", "PRODUCED", "CONSUMER_ADDED",
-		"ICE_RESTART_OK", "ROOM_LEFT", "ROUTER_RTP_CAPABILITIES"};
+		"ICE_RESTART_OK", "ROOM_LEFT", "ROUTER_RTP_CAPABILITIES", "ROOM_JOIN_SECRET"};
 	const struct run *run = c->run;
 	const char *type = json_object_get_string(get(frame, "type"));
 	const char *id = json_object_get_string(get(frame, "msgId"));
@@ -714,6 +714,10 @@ static void apply_setting(struct run *run, const char *name, const char *value)
 		{"min_port", &c->rtc_min_port_set, &c->rtc_min_port, NULL},
 		{"heartbeat", NULL, &c->heartbeat_sec, NULL},
 		{"ratchet", &c->require_double_ratchet, NULL, NULL},
+		{"join_token", NULL, &c->join_token, NULL},
+		{"join_secret", NULL, NULL, &c->join_token_secret},
+		{"join_ttl", NULL, &c->join_token_ttl_sec, NULL},
+		{"join_skip", &c->join_token_skip, NULL, NULL},
 		{"key_strict", &c->key_strict, NULL, NULL},
 		{"key_rate", NULL, &c->key_package_rate, NULL},
 		{"begin_rate", NULL, &c->rekey_begin_rate, NULL},

@@ -273,6 +273,161 @@ static const struct script policy_rows[] = {
 					     "E2EE_READY {'epoch':1}\nB< ACK ok\n" SEND("B", "$t")},
 };
 
+#define ISSUE "join_token=1 join_secret=0123456789abcdef0123456789abcdef"
+#define REQUIRE "join_token=2 join_secret=0123456789abcdef0123456789abcdef"
+/* For room "room", call "call", users ann and bob, until 2100. */
+#define GOOD_TOKEN                                                                                 \
+	"'eyJyb29tSWQiOiJyb29tIiwiY2FsbElkIjoiY2FsbCIsImFsbG93ZWRVc2VySWRzIjpbImFubiIsImJvYiJdLCJ" \
+	"qdGkiOiJqIiwiZXhwIjo0MTAyNDQ0ODAwfQ.t6etxqbyHgPZr_TnlQTaewptLPhgE6Wh3kVVm2K7aV8'"
+#define CREATE(a, more, token)                                                                     \
+	a "> ROOM_CREATE {'roomId':'room'" more "}\n" a "< ROOM_CREATED {'roomId':'room',"         \
+	  "'joinToken':'" token "'}\n" a "= {'type':'ROOM_JOIN_SECRET','seq':'#','payload':{"      \
+	  "'roomId':'room','joinToken':'" token "'}}\n" a "< ACK ok\n" a "-\n"
+#define BAD_TOKEN(name, value)                                                                     \
+	{                                                                                          \
+		"B4 require: " name, 0, REQUIRE,                                                   \
+			IN("A", "ann") "A> ROOM_JOIN {'roomId':'room'" value                       \
+				       "}\nA< ACK UNAUTHORIZED {'message':'Invalid or missing "    \
+				       "joinToken','retryable':false,'details':{'roomId':'room'}}" \
+				       "\nA-\nfigures {'rooms':0}\n"                               \
+	}
+
+static const struct script token_rows[] = {
+	{"B4 off: no token, none looked at", 0, "",
+		IN("A", "ann") "A> ROOM_CREATE {'roomId':'room','allowedUserIds':7}\nA< "
+			       "ROOM_CREATED "
+			       "{'joinToken':'-'}\nA< ACK ok\nA-\nA> ROOM_JOIN "
+			       "{'roomId':'room','joinToken':'nonsense'}\nA< ROOM_JOIN_OK\n"},
+	{"B4 issue: ROOM_CREATED, ROOM_JOIN_SECRET, ACK", 0, ISSUE,
+		IN("A", "ann") CREATE("A", "", "$t") "A> ROOM_JOIN "
+						     "{'roomId':'room','joinToken':'$t'}\nA< "
+						     "ROOM_JOIN_OK\n"},
+	{"B4 issue: without a token as in the seed", 0, ISSUE,
+		IN("A", "ann") "A> ROOM_JOIN {'roomId':'room'}\nA< ROOM_JOIN_OK\n"},
+	{"B4 issue: a presented token is verified", 0, ISSUE,
+		IN("A", "ann") "A> ROOM_JOIN {'roomId':'room','joinToken':'a.b'}\nA< ACK "
+			       "UNAUTHORIZED "
+			       "{'message':'Invalid or missing joinToken'}\nA-\n"},
+	{"B4 issue: the creator's list counts for the token", 0, ISSUE,
+		IN("A", "ann") CREATE("A", ",'allowedUserIds':['bob']", "$t") IN("B", "bob")
+			IN("C", "cem") "A> ROOM_JOIN {'roomId':'room','joinToken':'$t'}\nA< "
+				       "ROOM_JOIN_OK\nB> ROOM_JOIN "
+				       "{'roomId':'room','joinToken':'$t'}\nB< ROOM_JOIN_OK\n"
+				       "C> ROOM_JOIN {'roomId':'room','joinToken':'$t'}\nC< "
+				       "ACK UNAUTHORIZED {'message':'User not authorized for "
+				       "this call','retryable':false,'details':{'roomId':"
+				       "'room'}}\nC-\n"},
+	{"B4 issue: another user gets no token for the room", 0, ISSUE,
+		IN("A", "ann") CREATE("A", ",'allowedUserIds':['bob']", "$t") IN("B", "bob") IN("C",
+			"cem") CREATE("B", "", "$u") "C> ROOM_CREATE {'roomId':'room'}\nC< "
+						     "ROOM_CREATED {'joinToken':'-'}\nC< ACK ok\n"
+						     "C-\n"},
+	{"B4 issue: a member gets one", 0, ISSUE,
+		IN("A", "ann") CREATE("A", "", "$t") IN(
+			"C", "cem") "C> ROOM_JOIN {'roomId':'room'}\nC~\n" CREATE("C", "", "$u")},
+	{"B4 allowedUserIds of the wrong kind", 0, ISSUE,
+		IN("A", "ann") "A> ROOM_CREATE {'allowedUserIds':7}\nA< ACK VALIDATION_FAILED "
+			       "{'message':'Invalid allowedUserIds'}\nA> ROOM_CREATE "
+			       "{'allowedUserIds':[7]}\nA< ACK VALIDATION_FAILED\nA> ROOM_CREATE "
+			       "{'allowedUserIds':['']}\nA< ACK VALIDATION_FAILED\nA> ROOM_CREATE "
+			       "{'allowedUserIds':['@129']}\nA< ACK VALIDATION_FAILED\nA-\nfigures "
+			       "{'rooms':0}\nA> ROOM_CREATE {'allowedUserIds':[]}\nA< "
+			       "ROOM_CREATED\nA> ROOM_CREATE "
+			       "{'roomId':'n','allowedUserIds':null}\n"},
+	BAD_TOKEN("no token", ""),
+	BAD_TOKEN("null", ",'joinToken':null"),
+	BAD_TOKEN("a number", ",'joinToken':7"),
+	BAD_TOKEN("empty", ",'joinToken':''"),
+	BAD_TOKEN("nonsense", ",'joinToken':'nonsense'"),
+	BAD_TOKEN("begins with the dot", ",'joinToken':'.x'"),
+	{"B4 require: a token made elsewhere; its callId is the default", 0, REQUIRE,
+		IN("A", "ann") "A> ROOM_JOIN {'roomId':'room','joinToken':" GOOD_TOKEN
+			       "}\nA< ROOM_JOIN_OK {'callId':'call'}\n"},
+	{"B4 require: a callId that is given goes before the token's", 0, REQUIRE,
+		IN("A", "ann") "A> ROOM_JOIN "
+			       "{'roomId':'room','callId':'mine','joinToken':" GOOD_TOKEN
+			       "}\nA< ROOM_JOIN_OK {'callId':'mine'}\n"},
+	{"B4 require: for another user", 0, REQUIRE,
+		IN("A", "cem") "A> ROOM_JOIN {'roomId':'room','joinToken':" GOOD_TOKEN
+			       "}\nA< ACK UNAUTHORIZED {'message':'User not authorized for this "
+			       "call'}\nA-\nfigures {'rooms':0}\n"},
+	{"B4 require: for another room", 0, REQUIRE,
+		IN("A", "ann") "A> ROOM_JOIN {'roomId':'other','joinToken':" GOOD_TOKEN
+			       "}\nA< ACK UNAUTHORIZED\n"},
+	{"B4 require: the same token serves several devices", 0, REQUIRE,
+		IN("A", "ann") IN("B",
+			"ann") "A> ROOM_JOIN {'roomId':'room','joinToken':" GOOD_TOKEN
+			       "}\nA< ROOM_JOIN_OK\nB> ROOM_JOIN "
+			       "{'roomId':'room','joinToken':" GOOD_TOKEN "}\nB< ROOM_JOIN_OK\n"},
+	{"B4 require: the token of ROOM_CREATE, until it expires", 0, REQUIRE " join_ttl=30",
+		IN("A", "ann") CREATE("A", "", "$t") IN("B",
+			"bob") "B> ROOM_JOIN {'roomId':'room','joinToken':'$t'}\nB< ROOM_JOIN_OK\n"
+			       "time 30000\nA> ROOM_JOIN {'roomId':'room','joinToken':'$t'}\nA< "
+			       "ACK "
+			       "UNAUTHORIZED {'message':'Invalid or missing joinToken'}\n"},
+	{"B4 require: nobody is given a token for another's room", 0, REQUIRE,
+		IN("A", "ann") CREATE("A", "", "$t")
+			IN("C", "cem") "C> ROOM_CREATE {'roomId':'room'}\nC< ACK UNAUTHORIZED "
+				       "{'message':'User not authorized for this call',"
+				       "'details':{'roomId':'room'}}\nC-\n"},
+	{"B4 CALLS_JOIN_TOKEN_SKIP: any token", 0, REQUIRE " join_skip=1",
+		IN("A", "ann") "A> ROOM_JOIN {'roomId':'room','joinToken':'any'}\nA< "
+			       "ROOM_JOIN_OK\n"},
+	{"B4 the token is checked after the caps", 0, REQUIRE,
+		"open A\nA> AUTH {'accessToken':'user-a'}\nA~\nA> ROOM_JOIN {'roomId':'room'}\nA< "
+		"ACK "
+		"UNSUPPORTED_E2EE\n"},
+};
+
+#define CAPS_ROW(name, caps, verdict)                                                              \
+	{                                                                                          \
+		"B2 E2EE_CAPS doubleRatchet: " name, 0, "ratchet=1",                               \
+			IN("A", "a") "A> E2EE_CAPS {'insertableStreams':true," caps                \
+				     "}\nA< ACK " verdict "\nA-\n"                                 \
+	}
+#define NO_RATCHET                                                                                 \
+	"UNSUPPORTED_E2EE {'message':'Double Ratchet capability is required','retryable':false,"   \
+	"'details':{'doubleRatchet':false}}"
+
+static const struct script caps_rows[] = {
+	CAPS_ROW("true", "'doubleRatchet':true", "ok"),
+	CAPS_ROW("a string is not true", "'doubleRatchet':'true'", NO_RATCHET),
+	CAPS_ROW("absent", "'sframe':true", NO_RATCHET),
+	CAPS_ROW("implied", "'supportedCipherSuites':['x','DOUBLE_RATCHET_P256_AES128GCM']", "ok"),
+	CAPS_ROW("implied by the other",
+		"'supportedCipherSuites':['DR_P256_HKDF_SHA256_AES128GCM']", "ok"),
+	CAPS_ROW("suites of the wrong kind", "'supportedCipherSuites':[7,null,{}]", NO_RATCHET),
+	CAPS_ROW("suites that are no array",
+		"'supportedCipherSuites':'DOUBLE_RATCHET_P256_AES128GCM'", NO_RATCHET),
+	{"B2 ROOM_JOIN without Double Ratchet", 0, "ratchet=1",
+		IN("A", "a") "A> ROOM_JOIN {'roomId':'room'}\nA< ACK UNSUPPORTED_E2EE "
+			     "{'message':'Double Ratchet capability is required before joining the "
+			     "room'}\nA> E2EE_CAPS "
+			     "{'insertableStreams':true,'doubleRatchet':true}\nA~"
+			     "\nA> ROOM_JOIN {'roomId':'room'}\nA< ROOM_JOIN_OK\n"},
+	{"B2 not asked for by default", 0, "",
+		IN("A", "a") "A> E2EE_CAPS {'insertableStreams':true,'doubleRatchet':false}\nA< "
+			     "ACK "
+			     "ok\n"},
+	{"B2 maxPeers and e2eeRequired of ROOM_CREATE are ignored", 0, "",
+		IN("A", "a") "A> ROOM_CREATE "
+			     "{'roomId':'room','maxPeers':1,'e2eeRequired':false}\nA~\n"
+			     "A> ROOM_JOIN {'roomId':'room'}\nA~\n" MEMBER(
+				     "B", "b") "B> TRANSPORT_CREATE\nB< ACK E2EE_NOT_READY\n"},
+};
+
+static void test_token(void **state)
+{
+	(void)state;
+	ROWS(token_rows);
+}
+
+static void test_caps(void **state)
+{
+	(void)state;
+	ROWS(caps_rows);
+}
+
 static void test_key(void **state)
 {
 	(void)state;
@@ -288,6 +443,8 @@ static void test_policy(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_token),
+		cmocka_unit_test(test_caps),
 		cmocka_unit_test(test_key),
 		cmocka_unit_test(test_policy),
 	};

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "sfu-ctl/room_wish.h"
+
+#include "sfu-ctl/core_impl.h"
+#include "sfu-ctl/payload.h"
+#include "sfu-ctl/room.h"
+#include "sfu-ctl/session.h"
+
+bool room_wish_read(struct request *r, struct room_wish *w)
+{
+	struct core *c = r->session->core;
+	const struct {
+		const char *name;
+		const char **out;
+	} fields[] = {
+		{"roomId", &w->room_id},
+		{"callId", &w->call_id},
+		{"preferredRegion", &w->region},
+	};
+
+	core_short_id(c, "room_", w->default_room_id);
+	core_short_id(c, "call_", w->default_call_id);
+	w->room_id = w->default_room_id;
+	w->call_id = w->default_call_id;
+	w->region = c->config->region;
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+		if (field_id(r->payload, fields[i].name, fields[i].out) == FIELD_INVALID) {
+			request_fail_field(r, fields[i].name);
+			return false;
+		}
+	}
+	return true;
+}
+
+struct room *room_wish_find(struct request *r, const struct room_wish *w)
+{
+	struct core *c = r->session->core;
+	struct room *room = room_find(c, w->room_id);
+
+	if (room != NULL)
+		return room;
+	if (c->rooms.count >= c->config->max_rooms) {
+		request_fail(r, FAULT_TOO_MANY_ROOMS);
+		return NULL;
+	}
+	room = room_create(c, w->room_id, w->call_id, w->region);
+	if (room == NULL)
+		request_fail(r, FAULT_NO_MEMORY);
+	return room;
+}
+
+void room_wish_refuse(struct request *r, enum fault f, const char *room_id)
+{
+	struct json_object *details = json_object_new_object();
+
+	put_string(details, "roomId", room_id);
+	request_fail_with(r, f, NULL, details);
+}
