@@ -348,13 +348,15 @@ static bool assembly_add(struct conn *conn, const char *data, size_t len)
 /** One piece of a frame of a message. */
 static void on_receive(struct conn *conn, const char *data, size_t len)
 {
-	bool whole
-		= lws_is_final_fragment(conn->wsi) && lws_remaining_packet_payload(conn->wsi) == 0;
+	size_t to_come = lws_remaining_packet_payload(conn->wsi);
+	bool whole = lws_is_final_fragment(conn->wsi) && to_come == 0;
+	size_t space = conn->ws->config->max_frame_bytes - conn->assembly_len;
 
 	heard(conn);
 	if (conn->close_code != 0)
 		return;
-	if (len > conn->ws->config->max_frame_bytes - conn->assembly_len) {
+	// A length that cannot fit is refused when it is announced: nothing is kept for it.
+	if (len > space || to_come > space - len) {
 		assembly_clear(conn);
 		ws_close(conn, CLOSE_TOO_BIG, "message too big");
 		return;
