@@ -123,7 +123,12 @@ static void slot_free(struct programme *p, unsigned kind, uint32_t index)
 
 	if (kind == SFU_KIND_TRANSPORT) {
 		struct transport *t = object;
+		uint8_t owner = atomic_load_explicit(&t->owner, memory_order_acquire);
 
+		if (owner < p->o.worker_count)
+			atomic_fetch_sub_explicit(
+				&p->o.objects->shares[owner].transports[t->direction], 1,
+				memory_order_relaxed);
 		keys_destroy(atomic_load_explicit(&t->keys, memory_order_relaxed));
 		free(t->ssrcs);
 	}
@@ -867,8 +872,12 @@ static void consumer_fill(struct consumer *c, struct transport *t, struct produc
 	c->producer = producer;
 	c->producer_handle = put->producer;
 	c->put = *put;
+	c->ssrc = put->ssrc;
+	c->mid_len = put->mid_len;
+	memcpy(c->mid, put->mid, put->mid_len);
 	for (unsigned i = 0; i < put->payload_type_count; i++)
-		c->takes_payload_type[put->payload_type[i]] = 1;
+		c->takes_payload_type[put->payload_type[i] >> 6] |= UINT64_C(1)
+								    << (put->payload_type[i] & 63);
 	for (unsigned i = 0; i < put->ext_count; i++)
 		c->ext_id[put->ext[i].ext] = put->ext[i].id;
 	for (unsigned id = 1; id < RTP_EXT_MAP_LEN; id++) {

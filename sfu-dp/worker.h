@@ -104,6 +104,9 @@ struct worker {
 	struct rte_mbuf *tx[WORKER_TX_BUFFER];
 	uint8_t tx_is_egress[WORKER_TX_BUFFER];
 	unsigned tx_count;
+	struct {
+		uint64_t packets, bytes, egress_packets, egress_bytes;
+	} tx_sum; /* of what waits in tx */
 	uint64_t *owned; /* handles of transports owned, objects->limits.transports long; those of
 			    removed ones go at the next sweep */
 	uint32_t owned_count;
@@ -113,7 +116,6 @@ struct worker {
 	uint64_t flows_us; /* when tuples was last swept */
 	uint64_t key_frame_us; /* not before then are key-frame requests looked at again */
 	uint8_t key_frame_open; /* a request waits for its time or its effect */
-	uint8_t next_owner[3]; /* by direction: whom the next transport is given to (no spread) */
 	uint32_t arp_tokens;
 	uint64_t arp_refill_us;
 	uint64_t random; /* xorshift state, seeded at start; never for secrets */

@@ -19,6 +19,10 @@
 /** Packets this much later than a request are taken for its effect where we cannot tell. */
 #define KEY_FRAME_EFFECT_US 50000u
 
+/** So many copies ahead the consumer is fetched, and what it points to: once that is there itself. */
+#define PREFETCH_CONSUMER 8u
+#define PREFETCH_TRANSPORT 4u
+
 /** References for one other worker. */
 struct outgoing {
 	struct rte_mbuf *m[PATH_BURST];
@@ -177,15 +181,27 @@ static bool encoding_passes(
 	return true;
 }
 
+/** A packet on its way to consumers: what is the same for all of them. */
+struct copying {
+	const uint8_t *packet;
+	const struct pkt *pkt;
+	struct producer *producer;
+	uint32_t clock_rate_hz;
+	bool gate_open; /* the producer's end */
+	struct rewrite_template header;
+};
+
 /** Whether an edge passes this packet: EDGE_COUNT, and then the place is taken. */
-static enum edge_reason edge_verdict(struct worker *w, struct consumer *c, const struct pkt *pkt,
-	const struct transport_keys *keys, struct rewrite_place *place)
+static enum edge_reason edge_verdict(struct worker *w, struct consumer *c,
+	const struct copying *copying, const struct transport_keys *keys,
+	struct rewrite_place *place)
 {
-	struct producer *p = c->producer;
+	const struct pkt *pkt = copying->pkt;
+	struct producer *p = copying->producer;
 	bool starts;
 	enum edge_reason reason;
 
-	if (!gate_open(w, c->peer) || !gate_open(w, p->peer)) {
+	if (!copying->gate_open || !gate_open(w, c->peer)) {
 		c->resync = 1;
 		return EDGE_gate;
 	}
@@ -197,45 +213,38 @@ static enum edge_reason edge_verdict(struct worker *w, struct consumer *c, const
 		c->resync = 1;
 		return EDGE_not_connected;
 	}
-	if (!c->takes_payload_type[pkt->mapped_payload_type])
+	if (!consumer_takes(c, pkt->mapped_payload_type))
 		return EDGE_payload_type;
 	if (!encoding_passes(w, c, p, pkt))
 		return EDGE_encoding;
 	starts = !c->started || c->resync;
-	reason = rewrite_place(c, pkt, p->clock_rate_hz[pkt->rtp.payload_type], w->now_us,
-		worker_random(w), place);
+	reason = rewrite_place(c, pkt, copying->clock_rate_hz, w->now_us,
+		c->started ? 0 : worker_random(w), place);
 	if (reason == EDGE_COUNT && starts && pkt->start != PKT_START_KEY_FRAME)
 		producer_want_key_frame(w->objects, p);
 	return reason;
 }
 
-static size_t ip_len(const struct transport *t, size_t udp_payload)
-{
-	static const uint8_t v4_mapped[12] = {[10] = 0xff, [11] = 0xff};
-	const struct transport_tuple *to = transport_active(t);
-	bool v4 = to && !memcmp(to->tuple.remote, v4_mapped, sizeof(v4_mapped));
-
-	return udp_payload + 8 + (v4 ? 20 : 40);
-}
-
-static void edge(struct worker *w, struct seal_burst *b, struct consumer *c, const uint8_t *packet,
-	const struct pkt *pkt)
+static void edge(
+	struct worker *w, struct seal_burst *b, struct consumer *c, struct copying *copying)
 {
 	const struct transport_keys *keys
 		= atomic_load_explicit(&c->transport->keys, memory_order_acquire);
+	const struct pkt *pkt = copying->pkt;
 	struct rewrite_place place;
 	enum edge_reason reason;
 	size_t hdr_len;
 
 	w->count.egress_tried++;
-	reason = edge_verdict(w, c, pkt, keys, &place);
+	reason = edge_verdict(w, c, copying, keys, &place);
 	if (reason == EDGE_COUNT) {
-		hdr_len = rewrite_header(c, packet, pkt, &place, w->now_us, seal_next(b));
+		hdr_len = rewrite_header_like(
+			&copying->header, c, copying->packet, pkt, &place, w->now_us, seal_next(b));
 		if (hdr_len
-			&& ip_len(c->transport,
-				   hdr_len + pkt->rtp.payload_len + keys->profile->tag_len)
+			&& transport_tx_header(c->transport)->ip_len + hdr_len
+					   + pkt->rtp.payload_len + keys->profile->tag_len
 				   <= w->port->mtu) {
-			seal_add(w, b, c, keys, packet, pkt, hdr_len, place.index);
+			seal_add(w, b, c, keys, copying->packet, pkt, hdr_len, place.index);
 			return;
 		}
 		reason = EDGE_too_long;
@@ -244,19 +253,57 @@ static void edge(struct worker *w, struct seal_burst *b, struct consumer *c, con
 	c->edge[reason]++;
 }
 
+/** What the copy for a consumer will touch: first the consumer, a little later what it points to. */
+static void consumer_prefetch(const struct consumer *c)
+{
+	rte_prefetch0(c);
+	rte_prefetch0(&c->offset);
+	rte_prefetch0(&c->packets);
+}
+
+static void transport_prefetch(const struct consumer *c)
+{
+	rte_prefetch0(c->transport);
+	rte_prefetch0(&c->transport->tx_header);
+	rte_prefetch0(c->peer);
+}
+
+static void copies(struct worker *w, struct seal_burst *b, struct copying *copying)
+{
+	const struct consumer_list *l
+		= atomic_load_explicit(&copying->producer->fanout[w->id], memory_order_acquire);
+	uint32_t count = l ? l->count : 0;
+
+	for (uint32_t k = 0; k < PREFETCH_CONSUMER && k < count; k++)
+		consumer_prefetch(l->consumer[k]);
+	for (uint32_t k = 0; k < count; k++) {
+		if (k + PREFETCH_CONSUMER < count)
+			consumer_prefetch(l->consumer[k + PREFETCH_CONSUMER]);
+		if (k + PREFETCH_TRANSPORT < count)
+			transport_prefetch(l->consumer[k + PREFETCH_TRANSPORT]);
+		edge(w, b, l->consumer[k], copying);
+	}
+}
+
 void fanout_local(struct worker *w, struct rte_mbuf **m, unsigned n)
 {
+	struct copying copying;
 	struct seal_burst b;
 
 	b.n = 0;
 	for (unsigned i = 0; i < n; i++) {
 		const struct pkt *pkt = pkt_of(m[i]);
 		struct producer *p = producer_find(w->objects, pkt->producer);
-		const struct consumer_list *l;
 
-		l = p ? atomic_load_explicit(&p->fanout[w->id], memory_order_acquire) : NULL;
-		for (uint32_t k = 0; l && k < l->count; k++)
-			edge(w, &b, l->consumer[k], rte_pktmbuf_mtod(m[i], const uint8_t *), pkt);
+		if (!p)
+			continue;
+		copying.packet = rte_pktmbuf_mtod(m[i], const uint8_t *);
+		copying.pkt = pkt;
+		copying.producer = p;
+		copying.clock_rate_hz = p->clock_rate_hz[pkt->rtp.payload_type];
+		copying.gate_open = gate_open(w, p->peer);
+		copying.header.len = 0;
+		copies(w, &b, &copying);
 	}
 	seal_flush(w, &b);
 	rte_pktmbuf_free_bulk(m, n);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "sfu-dp/path/rewrite.h"
 
+#include <string.h>
+
 #include "sfu-dp/proto/rtp_ext.h"
 #include "sfu-dp/proto/srtp.h"
 
@@ -63,17 +65,19 @@ enum edge_reason rewrite_place(struct consumer *c, const struct pkt *pkt, uint32
 	return EDGE_COUNT;
 }
 
-size_t rewrite_header(const struct consumer *c, const uint8_t *packet, const struct pkt *pkt,
-	const struct rewrite_place *place, uint64_t now_us, uint8_t hdr[REWRITE_HEADER_MAX])
+/** As rewrite_header(); *mid_off is where the MID stands, 0 = nowhere. */
+static size_t header_make(const struct consumer *c, const uint8_t *packet, const struct pkt *pkt,
+	const struct rewrite_place *place, uint64_t now_us, uint8_t hdr[REWRITE_HEADER_MAX],
+	size_t *mid_off)
 {
 	uint8_t sent_at[3];
 	struct rtp_ext_value values[2] = {
-		{.data = c->put.mid, .id = c->ext_id[SFU_EXT_MID], .len = c->put.mid_len},
+		{.data = c->mid, .id = c->ext_id[SFU_EXT_MID], .len = c->mid_len},
 		{.data = sent_at, .id = c->ext_id[SFU_EXT_ABS_SEND_TIME], .len = sizeof(sent_at)},
 	};
 	struct rtp_header h = {
 		.timestamp = place->timestamp,
-		.ssrc = c->put.ssrc,
+		.ssrc = c->ssrc,
 		.csrc = packet + RTP_HEADER_LEN,
 		.seq = (uint16_t)place->index,
 		.payload_type = pkt->mapped_payload_type,
@@ -83,7 +87,7 @@ size_t rewrite_header(const struct consumer *c, const uint8_t *packet, const str
 	size_t fixed = RTP_HEADER_LEN + 4u * pkt->rtp.csrc_count;
 	int block;
 
-	if (!c->put.mid_len)
+	if (!c->mid_len)
 		values[0].id = 0;
 	rtp_ext_put_be24(sent_at, rtp_ext_abs_send_time(now_us));
 	block = rtp_ext_build(hdr + fixed, REWRITE_HEADER_MAX - fixed, pkt->rtp.ext_profile,
@@ -93,5 +97,43 @@ size_t rewrite_header(const struct consumer *c, const uint8_t *packet, const str
 	h.extension = block > 0;
 	if (!rtp_encode(hdr, fixed, &h))
 		return 0;
+	*mid_off = values[0].off ? fixed + values[0].off : 0;
 	return fixed + (size_t)block;
+}
+
+size_t rewrite_header(const struct consumer *c, const uint8_t *packet, const struct pkt *pkt,
+	const struct rewrite_place *place, uint64_t now_us, uint8_t hdr[REWRITE_HEADER_MAX])
+{
+	size_t mid_off;
+
+	return header_make(c, packet, pkt, place, now_us, hdr, &mid_off);
+}
+
+/**
+ * Which extensions are copied under which ids follows from the producer, the same for all copies,
+ * and from ext_id (programme.c): so equal ids and an equally long MID give an equal block.
+ */
+static bool fits(const struct rewrite_template *t, const struct consumer *c)
+{
+	return t->len && t->mid_len == c->mid_len
+	       && !memcmp(t->ext_id, c->ext_id, sizeof(t->ext_id));
+}
+
+size_t rewrite_header_like(struct rewrite_template *t, const struct consumer *c,
+	const uint8_t *packet, const struct pkt *pkt, const struct rewrite_place *place,
+	uint64_t now_us, uint8_t hdr[REWRITE_HEADER_MAX])
+{
+	if (!fits(t, c)) {
+		t->len = header_make(c, packet, pkt, place, now_us, t->hdr, &t->mid_off);
+		t->mid_len = c->mid_len;
+		memcpy(t->ext_id, c->ext_id, sizeof(t->ext_id));
+	}
+	memcpy(hdr, t->hdr, t->len);
+	if (!t->len)
+		return 0;
+	rtp_rewrite(hdr, pkt->mapped_payload_type, pkt->rtp.marker, (uint16_t)place->index,
+		place->timestamp, c->ssrc);
+	if (t->mid_off)
+		memcpy(hdr + t->mid_off, c->mid, c->mid_len);
+	return t->len;
 }

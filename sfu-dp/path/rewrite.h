@@ -42,3 +42,22 @@ enum edge_reason rewrite_place(struct consumer *c, const struct pkt *pkt, uint32
  */
 size_t rewrite_header(const struct consumer *c, const uint8_t *packet, const struct pkt *pkt,
 	const struct rewrite_place *place, uint64_t now_us, uint8_t hdr[REWRITE_HEADER_MAX]);
+
+/**
+ * The header of the last consumer for whom one was made whole: consumers who number their extensions
+ * alike get a copy of it, changed where they differ. For one packet and one instant; len 0 = empty.
+ */
+struct rewrite_template {
+	size_t len;
+	size_t mid_off; /* 0 = no MID */
+	uint8_t ext_id[SFU_EXT_COUNT];
+	uint8_t mid_len;
+	uint8_t hdr[REWRITE_HEADER_MAX];
+};
+
+/**
+ * As rewrite_header(), by way of a template of this producer's packet; the same octets.
+ */
+size_t rewrite_header_like(struct rewrite_template *t, const struct consumer *c,
+	const uint8_t *packet, const struct pkt *pkt, const struct rewrite_place *place,
+	uint64_t now_us, uint8_t hdr[REWRITE_HEADER_MAX]);

@@ -4,6 +4,9 @@
 #include "sfu-dp/path/transport.h"
 #include "sfu-dp/worker.h"
 
+/** Octets at the start of expanded keys that every packet reads: salts and AES round keys. */
+#define CTX_PREFETCH 320u
+
 static void edge_count(struct worker *w, struct consumer *c, enum edge_reason reason)
 {
 	w->count.edge[reason]++;
@@ -25,9 +28,11 @@ void seal_add(struct worker *w, struct seal_burst *b, struct consumer *c,
 			.payload = packet + pkt->rtp.payload_off,
 			.payload_len = pkt->rtp.payload_len,
 			.index = index,
-			.ssrc = c->put.ssrc,
+			.ssrc = c->ssrc,
 		},
 	};
+	for (unsigned i = 0; i < CTX_PREFETCH; i += RTE_CACHE_LINE_SIZE)
+		rte_prefetch0((const uint8_t *)keys->tx + i);
 	if (++b->n == SEAL_BURST)
 		seal_flush(w, b);
 }
@@ -36,20 +41,20 @@ static void copy_send(
 	struct worker *w, struct consumer *c, const struct srtp_seal_job *job, struct rte_mbuf *m)
 {
 	struct transport *t = c->transport;
-	const struct transport_tuple *to = transport_active(t);
+	const struct tx_header *header = transport_tx_header(t);
 
-	if (job->result < 0 || !to) {
-		edge_count(w, c, to ? EDGE_seal_failed : EDGE_not_connected);
+	if (job->result < 0 || !header) {
+		edge_count(w, c, header ? EDGE_seal_failed : EDGE_not_connected);
 		rte_pktmbuf_free(m);
 		return;
 	}
-	rte_pktmbuf_append(m, (uint16_t)job->result);
+	m->data_len = (uint16_t)job->result;
 	c->packets++;
 	c->bytes += (uint64_t)job->result;
 	c->payload_bytes += job->in.payload_len;
 	t->tx_packets++;
 	t->tx_bytes += (uint64_t)job->result;
-	tx_encapsulate(w, m, &to->tuple, &to->l2);
+	tx_header_put(header, m);
 	tx_frame_egress(w, m);
 }
 

@@ -16,11 +16,6 @@ struct transport_tuple *transport_tuple_find(struct transport *t, const struct t
 	return NULL;
 }
 
-const struct transport_tuple *transport_active(const struct transport *t)
-{
-	return t->closed || !t->validated ? NULL : &t->tuples[t->active];
-}
-
 static bool notice_push(struct worker *w, struct transport *t, enum worker_notice_kind kind)
 {
 	struct worker_notice n = {

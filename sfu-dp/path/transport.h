@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "sfu-dp/path/path.h"
+#include "sfu-dp/path/tx_header.h"
 #include "sfu-dp/table/objects.h"
 #include "sfu-dp/worker.h"
 
@@ -16,7 +17,10 @@
 struct transport_tuple *transport_tuple_find(struct transport *t, const struct tuple *tuple);
 
 /** Where to send to: the nominated tuple, or the first validated; NULL when closed or none. */
-const struct transport_tuple *transport_active(const struct transport *t);
+static inline const struct transport_tuple *transport_active(const struct transport *t);
+
+/** The header in front of what is sent there; NULL when closed or none. */
+static inline const struct tx_header *transport_tx_header(struct transport *t);
 
 /** Note that housekeeping has to be told, and tell it as far as the ring has room. */
 void transport_notice(struct worker *w, struct transport *t, enum worker_notice_kind kind);
@@ -41,3 +45,21 @@ void transport_rtcp_send(struct worker *w, struct transport *t, const uint8_t *r
 
 /** classify.c: a received packet for the worker that owns its transport. Takes m. */
 void classify_hand_over(struct worker *w, unsigned owner, struct rte_mbuf *m);
+
+/* Inline bodies */
+
+static inline const struct transport_tuple *transport_active(const struct transport *t)
+{
+	return t->closed || !t->validated ? NULL : &t->tuples[t->active];
+}
+
+static inline const struct tx_header *transport_tx_header(struct transport *t)
+{
+	const struct transport_tuple *to = transport_active(t);
+
+	if (!to)
+		return NULL;
+	if (!t->tx_header.frame_len)
+		tx_header_make(&t->tx_header, &to->tuple, &to->l2);
+	return &t->tx_header;
+}

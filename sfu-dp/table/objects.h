@@ -13,6 +13,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
 
@@ -104,11 +105,45 @@ struct consumer_list {
 	struct consumer *consumer[];
 };
 
+/**
+ * Ethernet, (VLAN,) IPv4 and UDP header toward a client, ready but for the lengths: right-aligned,
+ * so that one copy of constant size lays it in front of the payload (path/tx_header.h).
+ */
+#define TX_HEADER_BYTES 48u
+
+struct tx_header {
+	uint8_t bytes[TX_HEADER_BYTES];
+	uint16_t ip_sum; /* one's complement sum of the IP header, its length taken as 0 */
+	uint8_t frame_len; /* octets of bytes that are sent; 0 = to be made */
+	uint8_t ip_len; /* octets of the IP and UDP headers */
+};
+
+/*
+ * What a copy for a consumer touches comes first, a cache line each:
+ *   0  where the keys are, and what was sent    1  the header in front, whether it may be sent
+ */
 struct transport {
 	/* identity: programme, before publication */
-	_Atomic uint64_t handle; /* 0 = free; cleared first when removed */
+	_Alignas(64) _Atomic uint64_t handle; /* 0 = free; cleared first when removed */
 	struct peer *peer;
-	uint8_t direction; /* 1 = send, 2 = recv, as the client sees it */
+	/* published by programme, read by the owner */
+	_Atomic(struct transport_keys *) keys;
+	_Atomic(struct producer_list *) producers; /* of this transport, or NULL */
+	_Atomic(struct consumer_list *) consumers; /* of this transport by SSRC, or NULL */
+	uint64_t tx_packets, tx_bytes; /* owner */
+	/* set once by the worker of the first authenticated check (compare and swap) */
+	_Atomic uint8_t owner; /* DP_NO_WORKER until then */
+
+	/* owner's; all of those below without another writer named too */
+	_Alignas(64) struct tx_header tx_header; /* of the active tuple; any check unmakes it */
+	uint32_t active; /* index of the nominated tuple (or first validated) */
+	uint8_t nominated;
+	uint8_t closed; /* consent lost */
+	uint8_t validated;
+	uint8_t adopted; /* in its owner's list of owned transports */
+
+	/* identity: programme, before publication */
+	_Alignas(64) uint8_t direction; /* 1 = send, 2 = recv, as the client sees it */
 	uint8_t ufrag_len;
 	uint8_t pwd_len;
 	uint8_t ufrag[SFU_UFRAG_BYTES];
@@ -123,23 +158,10 @@ struct transport {
 	LIST_HEAD(, producer) producer_head;
 	LIST_HEAD(, consumer) consumer_head;
 
-	/* published by programme, read by the owner */
-	_Atomic(struct transport_keys *) keys;
-	_Atomic(struct producer_list *) producers; /* of this transport, or NULL */
-	_Atomic(struct consumer_list *) consumers; /* of this transport by SSRC, or NULL */
-
-	/* set once by the worker of the first authenticated check (compare and swap) */
-	_Atomic uint8_t owner; /* DP_NO_WORKER until then */
-
 	/* owner's, read by inspection without promise of consistency */
 	_Alignas(64) struct transport_tuple tuples[TRANSPORT_TUPLES];
 	uint32_t tuple_count;
 	uint32_t next_tuple_id;
-	uint32_t active; /* index of the nominated tuple (or first validated) */
-	uint8_t nominated;
-	uint8_t closed; /* consent lost */
-	uint8_t validated;
-	uint8_t adopted; /* in its owner's list of owned transports */
 	uint8_t notices_due; /* bit per enum worker_notice_kind: to be told to housekeeping */
 	uint64_t last_check_us;
 	uint64_t timer_us; /* next reports and consent check */
@@ -150,8 +172,11 @@ struct transport {
 	int64_t clock_delta_us; /* client's NTP clock less ours, least network delay; with clock_known */
 	uint8_t clock_known;
 	struct rx_stream streams[TRANSPORT_STREAMS];
-	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes;
+	uint64_t rx_packets, rx_bytes;
 };
+
+_Static_assert(offsetof(struct transport, tx_header) == 64, "second line of what a copy touches");
+_Static_assert(offsetof(struct transport, direction) == 128, "behind what a copy touches");
 
 /**
  * Producer's clock for the consumers' sender reports: owner of the producer's transport writes
@@ -195,38 +220,55 @@ struct producer {
 	uint64_t key_frame_requests;
 };
 
-/** One consumer = one egress stream (RTX will be a second). */
+/*
+ * One consumer = one egress stream (RTX will be a second). What a copy touches comes first, a cache
+ * line each:
+ *   0  who, and whether it may go    1  its place in the stream    2  its header, what was sent
+ */
 struct consumer {
-	/* identity: programme, before publication */
-	_Atomic uint64_t handle;
+	/* programme, before publication */
+	_Alignas(64) _Atomic uint64_t handle;
 	struct transport *transport;
 	struct peer *peer;
 	struct producer *producer;
-	uint64_t producer_handle;
-	struct sfu_put_consumer put;
-	uint8_t takes_payload_type[128]; /* by mapped payload type */
-	uint8_t ext_id[SFU_EXT_COUNT]; /* id toward this consumer, 0 = strip */
-	struct rtp_ext_map ext_map; /* producer's ids to these, of what is copied */
-	LIST_ENTRY(consumer) of_transport; /* programme */
-	LIST_ENTRY(consumer) of_producer; /* programme */
+	uint64_t takes_payload_type[2]; /* a bit per mapped payload type */
 	/* programme changes them while published */
 	_Atomic uint32_t flags; /* SFU_CONSUMER_* */
 	_Atomic uint32_t encoding; /* wanted encoding, 255 = best */
+	uint32_t ssrc; /* put.ssrc */
+
 	/* owner of its transport */
 	_Alignas(64) uint64_t offset; /* out index = in index + offset (mod 2^64) */
 	uint64_t start_in_index; /* older packets than this are not sent */
 	uint64_t highest_out_index;
+	uint64_t last_sent_us;
 	uint32_t source_ssrc; /* of the packets that the offsets were made for */
 	uint32_t timestamp_offset;
 	uint32_t last_timestamp; /* as sent */
 	uint32_t clock_rate_hz;
-	uint64_t last_sent_us;
 	uint8_t started;
 	uint8_t resync; /* next packet that passes starts anew after highest_out_index */
 	uint8_t current_encoding;
 	uint8_t source_change; /* of the packets that the offsets were made for */
 	uint8_t switch_asked; /* key frame requested to change the encoding */
-	uint64_t packets, bytes, payload_bytes;
+
+	/* owner of its transport */
+	_Alignas(64) uint64_t packets;
+	uint64_t bytes, payload_bytes;
+	/* programme, before publication */
+	uint8_t ext_id[SFU_EXT_COUNT]; /* id toward this consumer, 0 = strip */
+	uint8_t mid_len;
+	uint8_t mid[SFU_MID_BYTES]; /* put.mid */
+
+	/* programme, before publication */
+	_Alignas(64) uint64_t producer_handle;
+	struct sfu_put_consumer put;
+	struct rtp_ext_map ext_map; /* producer's ids to these, of what is copied */
+	LIST_ENTRY(consumer) of_transport; /* programme */
+	LIST_ENTRY(consumer) of_producer; /* programme */
+	/* owner of its transport */
+	uint64_t sr_sent_us; /* last sender report; 0 = none */
+	uint32_t sr_ntp_mid; /* middle word of its NTP time */
 	/* receiver's last report */
 	uint8_t report_fraction_lost;
 	int32_t report_lost;
@@ -234,6 +276,16 @@ struct consumer {
 	uint32_t report_rtt_us;
 	uint64_t edge[EDGE_COUNT];
 };
+
+_Static_assert(offsetof(struct consumer, offset) == 64, "second line of what a copy touches");
+_Static_assert(offsetof(struct consumer, packets) == 128, "third line of what a copy touches");
+_Static_assert(offsetof(struct consumer, producer_handle) == 192, "behind what a copy touches");
+
+static inline bool consumer_takes(const struct consumer *c, unsigned mapped_payload_type)
+{
+	return c->takes_payload_type[mapped_payload_type >> 6 & 1] >> (mapped_payload_type & 63)
+	       & 1;
+}
 
 struct objects_limits {
 	uint32_t rooms, peers, transports, producers, consumers;
@@ -244,9 +296,16 @@ struct key_frame_flag {
 	_Alignas(64) _Atomic uint32_t raised; /* anybody stores 1, that worker takes it back */
 };
 
+/** How many transports a worker owns, by direction. Whoever claims one counts it in, programme
+ * counts it out when the slot is free again. Read without order: a hint for the next claim. */
+struct owner_share {
+	_Alignas(64) _Atomic uint32_t transports[3];
+};
+
 /** All pools. The arrays stay where they are; workers read them. */
 struct objects {
 	struct key_frame_flag key_frames[DP_MAX_WORKERS];
+	struct owner_share shares[DP_MAX_WORKERS];
 	struct objects_limits limits;
 	struct room *rooms;
 	struct peer *peers;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "sfu-dp/path/rewrite.h"
+#include "sfu-dp/path/tx_header.h"
 #include "sfu-dp/proto/srtp.h"
 
 #include <setjmp.h>
@@ -201,12 +202,107 @@ static void the_last_index_is_the_last(void **state)
 	free(c);
 }
 
+/** A consumer of a producer whose extension ids are 1..4; few classes, so that they meet again. */
+static void consumer_of_class(struct consumer *c, unsigned number)
+{
+	static const uint8_t kinds[] = {0, SFU_EXT_MID, SFU_EXT_AUDIO_LEVEL, SFU_EXT_ABS_SEND_TIME,
+		SFU_EXT_VIDEO_ORIENTATION};
+
+	memset(c, 0, sizeof(*c));
+	c->ssrc = number;
+	c->mid_len = (uint8_t)random_below(4);
+	for (unsigned i = 0; i < c->mid_len; i++)
+		c->mid[i] = (uint8_t)('0' + random_below(10));
+	for (unsigned i = 1; i < sizeof(kinds); i++)
+		c->ext_id[kinds[i]] = random_below(2) ? (uint8_t)(i + 10 * random_below(2)) : 0;
+	c->ext_map.out_id[2] = c->ext_id[SFU_EXT_AUDIO_LEVEL];
+	c->ext_map.out_id[4] = c->ext_id[SFU_EXT_VIDEO_ORIENTATION];
+}
+
+static void a_header_by_template_equals_one_made_whole(void **state)
+{
+	// Two CSRCs, then MID, audio level, send time and orientation, and a stranger.
+	static const uint8_t packet[] = {0x92, 0xe0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 1, 2, 3, 4, 5, 6,
+		7, 8, 0xbe, 0xde, 0, 4, 0x10, '0', 0x20, 0x55, 0x32, 1, 2, 3, 0x40, 1, 0x51, 9, 9,
+		0, 0, 0, 0xaa};
+	struct consumer *c = aligned_alloc(64, sizeof(*c));
+	struct pkt pkt = {.mapped_payload_type = 101};
+	unsigned alike = 0;
+
+	(void)state;
+	assert_non_null(c);
+	assert_int_equal(rtp_parse(packet, sizeof(packet), &pkt.rtp), RTP_OK);
+	for (unsigned round = 0; round < 200; round++) {
+		struct rewrite_template t = {.len = 0};
+
+		for (unsigned i = 0; i < 200; i++) {
+			uint8_t whole[REWRITE_HEADER_MAX], like[REWRITE_HEADER_MAX];
+			struct rewrite_place place
+				= {random_below(1u << 30), random_below(1u << 31)};
+			struct rewrite_template before = t;
+			uint64_t now_us = 1000000 + round * 12345;
+			size_t len;
+
+			consumer_of_class(c, i);
+			len = rewrite_header(c, packet, &pkt, &place, now_us, whole);
+			assert_true(len >= RTP_HEADER_LEN + 8);
+			assert_int_equal(
+				rewrite_header_like(&t, c, packet, &pkt, &place, now_us, like),
+				len);
+			assert_memory_equal(whole, like, len);
+			alike += i && !memcmp(before.ext_id, t.ext_id, sizeof(t.ext_id))
+				 && before.mid_len == t.mid_len;
+		}
+	}
+	print_message("  %u by template\n", alike);
+	assert_true(alike > 100);
+	free(c);
+}
+
+static void a_ready_header_equals_one_made_whole(void **state)
+{
+	static uint8_t room[2][2048];
+
+	(void)state;
+	for (unsigned i = 0; i < 5000; i++) {
+		struct rte_mbuf m[2];
+		struct tuple tuple;
+		struct l2_path l2;
+		struct tx_header h;
+		uint16_t len = (uint16_t)random_below(1501);
+
+		for (size_t k = 0; k < sizeof(tuple); k++)
+			((uint8_t *)&tuple)[k] = (uint8_t)random_below(256);
+		tuple.vlan = random_below(2) ? 1 + random_below(4094) : 0;
+		for (size_t k = 0; k < sizeof(l2); k++)
+			((uint8_t *)&l2)[k] = (uint8_t)random_below(256);
+		memset(m, 0, sizeof(m));
+		for (unsigned k = 0; k < 2; k++) {
+			m[k].buf_addr = room[k];
+			m[k].data_off = RTE_PKTMBUF_HEADROOM;
+			m[k].nb_segs = 1;
+			m[k].data_len = len;
+			m[k].pkt_len = len;
+		}
+		tx_encapsulate(NULL, &m[0], &tuple, &l2);
+		tx_header_make(&h, &tuple, &l2);
+		tx_header_put(&h, &m[1]);
+		assert_int_equal(m[0].data_off, m[1].data_off);
+		assert_int_equal(m[0].data_len, m[1].data_len);
+		assert_int_equal(m[0].pkt_len, m[1].pkt_len);
+		assert_memory_equal(rte_pktmbuf_mtod(&m[0], void *),
+			rte_pktmbuf_mtod(&m[1], void *), m[0].data_len);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(no_index_is_ever_used_twice),
 		cmocka_unit_test(timestamps_follow_time_through_a_new_source),
 		cmocka_unit_test(the_last_index_is_the_last),
+		cmocka_unit_test(a_header_by_template_equals_one_made_whole),
+		cmocka_unit_test(a_ready_header_equals_one_made_whole),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
