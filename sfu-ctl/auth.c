@@ -3,23 +3,29 @@
 
 #include "sfu-ctl/auth_cache.h"
 #include "sfu-ctl/config.h"
+#include "sfu-ctl/fetch.h"
+#include "sfu-ctl/jwks.h"
+#include "sfu-ctl/jwt.h"
 #include "sfu-ctl/log.h"
 #include "sfu-ctl/loop.h"
 
-#include <curl/curl.h>
-#include <errno.h>
 #include <json-c/json.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <time.h>
 
 #define TOKEN_MIN_BYTES 20u
 #define TOKEN_MAX_BYTES 16384u
 #define DEV_USER_CHARS 20u
 #define BODY_MAX_BYTES 65536u
-#define LOOKUP_TIMEOUT_MS 5000L
+#define LOOKUP_DEADLINE_MS 5000u
+#define KEYS_DEADLINE_MS 3000u
+/** Tokens that wait for keys; beyond this the answer is "unavailable, try again". */
+#define MAX_WAIT_FOR_KEYS 256u
 /** Questions under way; beyond this the answer is "unavailable, try again". */
 #define MAX_LOOKUPS 4096u
 /** Of them, connections to the server at a time; the rest waits within its 5 s. */
@@ -31,8 +37,11 @@
 struct waiter {
 	STAILQ_ENTRY(waiter) next;
 	uint64_t session_id, request_id;
+	int64_t expires_sec; /* as the token says; 0 = it does not */
 	enum auth_verdict verdict; /* of a finished one */
 	char user[AUTH_USER_BYTES + 1];
+	char *token; /* while it waits for keys; wiped afterwards */
+	size_t token_len;
 };
 
 STAILQ_HEAD(waiter_list, waiter);
@@ -41,55 +50,71 @@ STAILQ_HEAD(waiter_list, waiter);
 struct lookup {
 	LIST_ENTRY(lookup) in_bucket;
 	struct auth *auth;
-	CURL *easy;
-	struct curl_slist *headers;
+	struct fetch *fetch;
 	struct waiter_list waiters;
 	uint64_t started_us;
 	uint8_t key[AUTH_KEY_BYTES];
-	size_t body_len;
-	char *body;
 };
 
 struct auth {
 	uv_loop_t *loop;
 	auth_done_fn done;
 	void *ctx;
+	enum auth_mode mode;
 	bool dev;
-	bool closing;
-	char *url; /* NULL: no server configured */
+	char *url; /* of look-ups; NULL: nobody to ask */
 	char *apikey; /* header line */
-	CURLM *multi;
+	struct fetcher *fetcher;
 	struct auth_cache *cache;
 	LIST_HEAD(, lookup) bucket[LOOKUP_BUCKETS];
 	struct waiter_list finished; /* delivered on the next turn of the loop */
 	struct auth_figures figures;
-	struct log_limit failure_limit;
+	struct log_limit failure_limit, keys_limit;
+
+	/* Tokens verified here. */
+	char *keys_url; /* NULL: no public keys */
+	char *audience, *issuer, *secret; /* "" = none */
+	struct jwks *jwks;
+	struct fetch *keys_fetch; /* under way, or NULL */
+	struct waiter_list waiting; /* for keys_fetch */
+	unsigned waiting_count;
 
 	/* Handles close asynchronously; the last of them frees this. */
-	uv_timer_t curl_timer, expiry_timer;
+	uv_timer_t keys_timer, expiry_timer;
 	uv_idle_t deliver;
 	unsigned handles_open;
-};
-
-/** libcurl's socket, watched by the loop. */
-struct watch {
-	uv_poll_t poll;
-	struct auth *auth;
-	curl_socket_t fd;
 };
 
 static const char module[] = "auth";
 
 /* --- answers --- */
 
+static void wipe_free(char *secret)
+{
+	if (secret != NULL)
+		explicit_bzero(secret, strlen(secret));
+	free(secret);
+}
+
 static void auth_free(struct auth *auth)
 {
 	auth_cache_destroy(auth->cache);
+	jwks_destroy(auth->jwks);
 	free(auth->url);
-	if (auth->apikey != NULL)
-		explicit_bzero(auth->apikey, strlen(auth->apikey));
-	free(auth->apikey);
+	free(auth->keys_url);
+	free(auth->audience);
+	free(auth->issuer);
+	wipe_free(auth->secret);
+	wipe_free(auth->apikey);
 	free(auth);
+}
+
+static void waiter_free(struct waiter *w)
+{
+	if (w->token != NULL)
+		explicit_bzero(w->token, w->token_len);
+	free(w->token);
+	free(w);
 }
 
 static void on_deliver(uv_idle_t *handle)
@@ -104,8 +129,9 @@ static void on_deliver(uv_idle_t *handle)
 	while ((w = STAILQ_FIRST(&ready)) != NULL) {
 		STAILQ_REMOVE_HEAD(&ready, next);
 		auth->done(auth->ctx, w->session_id, w->request_id, w->verdict,
-			w->verdict == AUTH_ACCEPTED ? w->user : NULL);
-		free(w);
+			w->verdict == AUTH_ACCEPTED ? w->user : NULL,
+			w->verdict == AUTH_ACCEPTED ? w->expires_sec : 0);
+		waiter_free(w);
 	}
 }
 
@@ -140,7 +166,7 @@ static void on_expiry(uv_timer_t *handle)
 	arm_expiry(handle->data);
 }
 
-/* --- questions --- */
+/* --- questions to the auth server --- */
 
 static unsigned lookup_bucket(const uint8_t key[AUTH_KEY_BYTES])
 {
@@ -163,18 +189,10 @@ static void lookup_free(struct lookup *l)
 {
 	struct waiter *w;
 
-	if (l->easy != NULL) {
-		curl_multi_remove_handle(l->auth->multi, l->easy);
-		curl_easy_cleanup(l->easy);
-	}
-	for (struct curl_slist *h = l->headers; h != NULL; h = h->next)
-		explicit_bzero(h->data, strlen(h->data));
-	curl_slist_free_all(l->headers);
 	while ((w = STAILQ_FIRST(&l->waiters)) != NULL) {
 		STAILQ_REMOVE_HEAD(&l->waiters, next);
-		free(w);
+		waiter_free(w);
 	}
-	free(l->body);
 	free(l);
 }
 
@@ -214,34 +232,31 @@ static bool user_of(struct json_object *answer, char user[AUTH_USER_BYTES + 1])
 }
 
 /**
- * What a finished question says (protocol.md A10 and C20).
+ * What an answer says (protocol.md A10 and C20).
  * @param why  receives a few words for the log when it is AUTH_UNAVAILABLE
  */
 static enum auth_verdict lookup_verdict(
-	struct lookup *l, CURLcode code, char user[AUTH_USER_BYTES + 1], const char **why)
+	const struct fetch_answer *a, char user[AUTH_USER_BYTES + 1], const char **why)
 {
 	enum auth_verdict verdict = AUTH_UNAVAILABLE;
 	struct json_tokener *tokener;
 	struct json_object *answer;
-	long status = 0;
 
-	*why = curl_easy_strerror(code);
-	if (code != CURLE_OK)
+	*why = a->error;
+	if (a->error != NULL)
 		return AUTH_UNAVAILABLE;
-	curl_easy_getinfo(l->easy, CURLINFO_RESPONSE_CODE, &status);
-	if (status >= 400 && status < 500)
+	if (a->status >= 400 && a->status < 500)
 		return AUTH_REFUSED;
 	*why = "status of the answer";
-	if (status != 200)
+	if (a->status != 200)
 		return AUTH_UNAVAILABLE;
 	*why = "answer is not JSON";
 	tokener = json_tokener_new_ex(JSON_DEPTH);
-	if (tokener == NULL || l->body == NULL) {
-		json_tokener_free(tokener);
+	if (tokener == NULL)
 		return AUTH_UNAVAILABLE;
-	}
 	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
-	answer = json_tokener_parse_ex(tokener, l->body, (int)l->body_len + 1);
+	// One octet more: json-c wants to see the end.
+	answer = json_tokener_parse_ex(tokener, a->body, (int)a->body_len + 1);
 	if (json_tokener_get_error(tokener) == json_tokener_success)
 		verdict = user_of(answer, user) ? AUTH_ACCEPTED : AUTH_REFUSED;
 	json_object_put(answer);
@@ -249,21 +264,20 @@ static enum auth_verdict lookup_verdict(
 	return verdict;
 }
 
-static void lookup_finish(struct lookup *l, CURLcode code)
+static void on_lookup(void *ctx, const struct fetch_answer *answer)
 {
+	struct lookup *l = ctx;
 	struct auth *auth = l->auth;
 	char user[AUTH_USER_BYTES + 1] = "";
 	const char *why = "";
-	enum auth_verdict verdict = lookup_verdict(l, code, user, &why);
+	enum auth_verdict verdict = lookup_verdict(answer, user, &why);
 	struct waiter *w;
 	uint32_t suppressed = 0;
-	long status = 0;
 
-	curl_easy_getinfo(l->easy, CURLINFO_RESPONSE_CODE, &status);
 	if (verdict == AUTH_UNAVAILABLE
 		&& log_allowed(&auth->failure_limit, loop_now_us(), &suppressed))
 		log_warn(module, "auth server could not be asked", log_str("reason", why),
-			log_num("status", status), log_num("suppressed", suppressed));
+			log_num("status", answer->status), log_num("suppressed", suppressed));
 	// Refusals are not remembered: a token may become valid. Without memory we ask again.
 	if (verdict == AUTH_ACCEPTED
 		&& auth_cache_add(auth->cache, l->key, user, l->started_us) == 0)
@@ -276,53 +290,23 @@ static void lookup_finish(struct lookup *l, CURLcode code)
 	lookup_free(l);
 }
 
-static size_t on_body(char *data, size_t size, size_t count, void *arg)
-{
-	struct lookup *l = arg;
-	size_t len = size * count;
-
-	if (l->body == NULL) {
-		// One octet more: json-c wants to see the end.
-		l->body = calloc(1, BODY_MAX_BYTES + 1);
-		if (l->body == NULL)
-			return 0;
-	}
-	if (len > BODY_MAX_BYTES - l->body_len)
-		return 0;
-	memcpy(l->body + l->body_len, data, len);
-	l->body_len += len;
-	return len;
-}
-
-static bool add_header(struct lookup *l, const char *line)
-{
-	struct curl_slist *list = curl_slist_append(l->headers, line);
-
-	if (list == NULL)
-		return false;
-	l->headers = list;
-	return true;
-}
-
-static bool add_bearer(struct lookup *l, const char *token, size_t len)
-{
-	static const char start[] = "Authorization: Bearer ";
-	char line[sizeof(start) + TOKEN_MAX_BYTES];
-	bool added;
-
-	memcpy(line, start, sizeof(start) - 1);
-	memcpy(line + sizeof(start) - 1, token, len);
-	line[sizeof(start) - 1 + len] = '\0';
-	added = add_header(l, line);
-	explicit_bzero(line, sizeof(line));
-	return added;
-}
-
 /** A question about a token; it is under way on return. NULL: no memory. */
 static struct lookup *lookup_start(
 	struct auth *auth, const uint8_t key[AUTH_KEY_BYTES], const char *token, size_t len)
 {
-	struct lookup *l = calloc(1, sizeof(*l));
+	static const char start[] = "Authorization: Bearer ";
+	char bearer[sizeof(start) + TOKEN_MAX_BYTES];
+	const char *const headers[] = {auth->apikey, bearer, "X-Client-Info: sfu-ctl/0.1.0",
+		"X-Supabase-Api-Version: 2024-01-01", NULL};
+	const struct fetch_request request = {
+		.url = auth->url,
+		.headers = headers,
+		.deadline_ms = LOOKUP_DEADLINE_MS,
+		.body_max_bytes = BODY_MAX_BYTES,
+		.done = on_lookup,
+		.ctx = calloc(1, sizeof(struct lookup)),
+	};
+	struct lookup *l = request.ctx;
 
 	if (l == NULL)
 		return NULL;
@@ -330,137 +314,203 @@ static struct lookup *lookup_start(
 	l->started_us = loop_now_us();
 	memcpy(l->key, key, AUTH_KEY_BYTES);
 	STAILQ_INIT(&l->waiters);
-	l->easy = curl_easy_init();
-	if (l->easy == NULL || !add_header(l, auth->apikey) || !add_bearer(l, token, len)
-		|| !add_header(l, "X-Client-Info: sfu-ctl/0.1.0")
-		|| !add_header(l, "X-Supabase-Api-Version: 2024-01-01"))
-		goto free_lookup;
-
-	curl_easy_setopt(l->easy, CURLOPT_PRIVATE, l);
-	curl_easy_setopt(l->easy, CURLOPT_URL, auth->url);
-	curl_easy_setopt(l->easy, CURLOPT_HTTPHEADER, l->headers);
-	curl_easy_setopt(l->easy, CURLOPT_WRITEFUNCTION, on_body);
-	curl_easy_setopt(l->easy, CURLOPT_WRITEDATA, l);
-	curl_easy_setopt(l->easy, CURLOPT_TIMEOUT_MS, LOOKUP_TIMEOUT_MS);
-	curl_easy_setopt(l->easy, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(l->easy, CURLOPT_FOLLOWLOCATION, 0L);
-	curl_easy_setopt(l->easy, CURLOPT_PROTOCOLS_STR, "http,https");
-	// The token goes to the configured server and to nobody else.
-	curl_easy_setopt(l->easy, CURLOPT_PROXY, "");
-	// Else a dead resolver holds the process for 5 s at its end (design.md 12).
-	curl_easy_setopt(l->easy, CURLOPT_QUICK_EXIT, 1L);
-	if (curl_multi_add_handle(auth->multi, l->easy) != CURLM_OK)
-		goto free_lookup;
-
+	memcpy(bearer, start, sizeof(start) - 1);
+	memcpy(bearer + sizeof(start) - 1, token, len);
+	bearer[sizeof(start) - 1 + len] = '\0';
+	l->fetch = fetch_start(auth->fetcher, &request);
+	explicit_bzero(bearer, sizeof(bearer));
+	if (l->fetch == NULL) {
+		lookup_free(l);
+		return NULL;
+	}
 	LIST_INSERT_HEAD(&auth->bucket[lookup_bucket(key)], l, in_bucket);
 	auth->figures.lookups++;
 	auth->figures.lookups_now++;
 	return l;
-
-free_lookup:
-	lookup_free(l);
-	return NULL;
 }
 
-/* --- libcurl on the loop --- */
-
-static void read_finished(struct auth *auth)
+/** Ask, or wait with others who asked. Takes the waiter. */
+static void look_up(struct auth *auth, struct waiter *w, const uint8_t key[AUTH_KEY_BYTES],
+	const char *token, size_t len)
 {
-	CURLMsg *message;
-	int left;
+	struct lookup *l;
 
-	while ((message = curl_multi_info_read(auth->multi, &left)) != NULL) {
-		struct lookup *l = NULL;
-
-		if (message->msg != CURLMSG_DONE)
-			continue;
-		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&l);
-		lookup_finish(l, message->data.result);
+	if (auth->url == NULL) {
+		finish(auth, w, AUTH_REFUSED, NULL);
+		return;
 	}
-}
-
-static void on_poll(uv_poll_t *handle, int status, int events)
-{
-	struct watch *watch = handle->data;
-	struct auth *auth = watch->auth;
-	int flags = 0, running;
-
-	if (status < 0)
-		flags = CURL_CSELECT_ERR;
-	if ((events & UV_READABLE) != 0)
-		flags |= CURL_CSELECT_IN;
-	if ((events & UV_WRITABLE) != 0)
-		flags |= CURL_CSELECT_OUT;
-	curl_multi_socket_action(auth->multi, watch->fd, flags, &running);
-	read_finished(auth);
-}
-
-static void on_watch_closed(uv_handle_t *handle)
-{
-	free(handle->data);
-}
-
-static void watch_close(struct watch *watch)
-{
-	uv_poll_stop(&watch->poll);
-	uv_close((uv_handle_t *)&watch->poll, on_watch_closed);
-}
-
-static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
-{
-	struct auth *auth = arg;
-	struct watch *watch = socket_arg;
-	int events = 0;
-
-	(void)easy;
-	if (what == CURL_POLL_REMOVE) {
-		if (watch != NULL)
-			watch_close(watch);
-		curl_multi_assign(auth->multi, fd, NULL);
-		return 0;
-	}
-	if (watch == NULL) {
-		watch = calloc(1, sizeof(*watch));
-		if (watch == NULL)
-			return -1;
-		watch->auth = auth;
-		watch->fd = fd;
-		if (uv_poll_init_socket(auth->loop, &watch->poll, fd) < 0) {
-			free(watch);
-			return -1;
-		}
-		watch->poll.data = watch;
-		curl_multi_assign(auth->multi, fd, watch);
-	}
-	if (what == CURL_POLL_IN || what == CURL_POLL_INOUT)
-		events |= UV_READABLE;
-	if (what == CURL_POLL_OUT || what == CURL_POLL_INOUT)
-		events |= UV_WRITABLE;
-	return uv_poll_start(&watch->poll, events, on_poll) < 0 ? -1 : 0;
-}
-
-static void on_curl_timer(uv_timer_t *handle)
-{
-	struct auth *auth = handle->data;
-	int running;
-
-	curl_multi_socket_action(auth->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-	read_finished(auth);
-}
-
-static int on_timeout_wish(CURLM *multi, long timeout_ms, void *arg)
-{
-	struct auth *auth = arg;
-
-	(void)multi;
-	if (auth->closing)
-		return 0;
-	// Never straight from here: libcurl must not be entered from its own callback.
-	if (timeout_ms < 0)
-		uv_timer_stop(&auth->curl_timer);
+	l = lookup_find(auth, key);
+	if (l != NULL)
+		auth->figures.joined++;
+	else if (auth->figures.lookups_now < MAX_LOOKUPS)
+		l = lookup_start(auth, key, token, len);
+	if (l == NULL)
+		finish(auth, w, AUTH_UNAVAILABLE, NULL);
 	else
-		uv_timer_start(&auth->curl_timer, on_curl_timer, (uint64_t)timeout_ms, 0);
-	return 0;
+		STAILQ_INSERT_TAIL(&l->waiters, w, next);
+}
+
+/* --- tokens verified here --- */
+
+static void on_keys_timer(uv_timer_t *handle);
+
+static void arm_keys(struct auth *auth)
+{
+	uint64_t now = loop_now_us();
+	uint64_t due = jwks_due_us(auth->jwks);
+
+	uv_update_time(auth->loop);
+	uv_timer_start(&auth->keys_timer, on_keys_timer, due > now ? (due - now) / 1000 + 1 : 0, 0);
+}
+
+static enum jwt_status verify(
+	struct auth *auth, const char *token, size_t len, struct jwt_result *result)
+{
+	struct jwt_expect expect = {
+		.keys = jwks_keys(auth->jwks, loop_now_us()),
+		.secret = auth->secret,
+		.secret_len = strlen(auth->secret),
+		.audience = auth->audience,
+		.issuer = auth->issuer,
+		.now_sec = (int64_t)time(NULL),
+	};
+	enum jwt_status status = jwt_verify(token, len, &expect, result);
+
+	auth->figures.jwt[status]++;
+	if (status != JWT_OK && status != JWT_NO_KEY)
+		log_debug(module, "token not good", log_str("reason", jwt_status_text(status)));
+	return status;
+}
+
+/** Those who waited for keys, once more. fresh: the server gave some. */
+static void answer_waiting(struct auth *auth, bool fresh)
+{
+	struct waiter *w;
+
+	while ((w = STAILQ_FIRST(&auth->waiting)) != NULL) {
+		struct jwt_result result;
+		enum jwt_status status = verify(auth, w->token, w->token_len, &result);
+
+		STAILQ_REMOVE_HEAD(&auth->waiting, next);
+		auth->waiting_count--;
+		if (status == JWT_NO_KEY && fresh)
+			jwks_absent(auth->jwks, result.kid, loop_now_us());
+		if (status == JWT_OK)
+			finish(auth, w, AUTH_ACCEPTED, result.subject);
+		else if (status == JWT_NO_KEY && !fresh)
+			finish(auth, w, AUTH_UNAVAILABLE, NULL);
+		else
+			finish(auth, w, AUTH_REFUSED, NULL);
+	}
+}
+
+static void on_keys(void *ctx, const struct fetch_answer *answer)
+{
+	struct auth *auth = ctx;
+	const char *why = answer->error != NULL   ? answer->error
+			  : answer->status != 200 ? "status of the answer"
+						  : NULL;
+	uint32_t suppressed = 0;
+
+	auth->keys_fetch = NULL;
+	if (why != NULL)
+		jwks_failed(auth->jwks, loop_now_us());
+	else if (jwks_fetched(auth->jwks, answer->body, answer->body_len, loop_now_us()) < 0)
+		why = "answer is no key set";
+	if (why != NULL && log_allowed(&auth->keys_limit, loop_now_us(), &suppressed))
+		log_warn(module, "keys could not be fetched; those that are known stay in use",
+			log_str("reason", why), log_num("status", answer->status),
+			log_num("suppressed", suppressed));
+	answer_waiting(auth, why == NULL);
+	arm_keys(auth);
+}
+
+static void fetch_keys(struct auth *auth)
+{
+	const struct fetch_request request = {
+		.url = auth->keys_url,
+		.deadline_ms = KEYS_DEADLINE_MS,
+		.body_max_bytes = JWKS_BODY_MAX_BYTES,
+		.done = on_keys,
+		.ctx = auth,
+	};
+
+	if (auth->keys_fetch != NULL)
+		return;
+	jwks_started(auth->jwks, loop_now_us());
+	auth->keys_fetch = fetch_start(auth->fetcher, &request);
+	if (auth->keys_fetch == NULL)
+		jwks_failed(auth->jwks, loop_now_us());
+	arm_keys(auth);
+}
+
+static void on_keys_timer(uv_timer_t *handle)
+{
+	fetch_keys(handle->data);
+}
+
+/** Have a token wait for keys that are being fetched. Takes the waiter. */
+static void wait_for_keys(struct auth *auth, struct waiter *w, const char *token, size_t len)
+{
+	if (auth->keys_fetch == NULL || auth->waiting_count == MAX_WAIT_FOR_KEYS
+		|| (w->token = malloc(len)) == NULL) {
+		finish(auth, w, AUTH_UNAVAILABLE, NULL);
+		return;
+	}
+	memcpy(w->token, token, len);
+	w->token_len = len;
+	STAILQ_INSERT_TAIL(&auth->waiting, w, next);
+	auth->waiting_count++;
+}
+
+/** A token with a name of a key that we do not have. Takes the waiter. */
+static void unknown_key(
+	struct auth *auth, struct waiter *w, const char *kid, const char *token, size_t len)
+{
+	enum jwks_verdict verdict = JWKS_ABSENT;
+
+	if (auth->keys_url != NULL && kid[0] != '\0')
+		verdict = jwks_unknown(auth->jwks, kid, loop_now_us());
+	if (verdict == JWKS_FETCH)
+		fetch_keys(auth);
+	if (verdict == JWKS_ABSENT)
+		finish(auth, w, AUTH_REFUSED, NULL);
+	else if (verdict == JWKS_UNKNOWN)
+		finish(auth, w, AUTH_UNAVAILABLE, NULL);
+	else
+		wait_for_keys(auth, w, token, len);
+}
+
+/** Verify here. Takes the waiter and returns true, or leaves the token to the auth server. */
+static bool decide_here(struct auth *auth, struct waiter *w, const char *token, size_t len)
+{
+	bool may_ask = auth->mode == AUTH_BOTH && auth->url != NULL;
+	struct jwt_result result;
+
+	switch (verify(auth, token, len, &result)) {
+	case JWT_OK:
+		finish(auth, w, AUTH_ACCEPTED, result.subject);
+		return true;
+	case JWT_NO_KEY:
+		if (!may_ask) {
+			unknown_key(auth, w, result.kid, token, len);
+			return true;
+		}
+		// The server knows now; we know next time.
+		if (auth->keys_url != NULL && result.kid[0] != '\0'
+			&& jwks_unknown(auth->jwks, result.kid, loop_now_us()) == JWKS_FETCH)
+			fetch_keys(auth);
+		return false;
+	case JWT_NOT_JWT:
+	case JWT_ALG:
+		if (may_ask)
+			return false;
+		break;
+	default:
+		break;
+	}
+	finish(auth, w, AUTH_REFUSED, NULL);
+	return true;
 }
 
 /* --- birth, use, death --- */
@@ -473,20 +523,51 @@ static void on_handle_closed(uv_handle_t *handle)
 		auth_free(auth);
 }
 
-/** 0 or -ENOMEM; with an empty URL or key nobody can be asked. */
-static int set_server(struct auth *auth, const struct config *config)
+/** A formatted copy; NULL: no memory. */
+__attribute__((format(printf, 1, 2))) static char *text(const char *format, ...)
 {
-	if (config->supabase_url[0] == '\0' || config->supabase_key[0] == '\0')
-		return 0;
-	if (asprintf(&auth->url, "%s/auth/v1/user", config->supabase_url) < 0) {
-		auth->url = NULL;
-		return -ENOMEM;
-	}
-	if (asprintf(&auth->apikey, "apikey: %s", config->supabase_key) < 0) {
-		auth->apikey = NULL;
-		return -ENOMEM;
-	}
-	return 0;
+	char *out = NULL;
+	va_list args;
+
+	va_start(args, format);
+	if (vasprintf(&out, format, args) < 0)
+		out = NULL;
+	va_end(args);
+	return out;
+}
+
+/** Whom look-ups ask; with an empty URL or key nobody can be asked. False: no memory. */
+static bool set_server(struct auth *auth, const struct config *config)
+{
+	if (auth->mode == AUTH_JWKS || config->supabase_url[0] == '\0'
+		|| config->supabase_key[0] == '\0')
+		return true;
+	auth->url = text("%s/auth/v1/user", config->supabase_url);
+	auth->apikey = text("apikey: %s", config->supabase_key);
+	return auth->url != NULL && auth->apikey != NULL;
+}
+
+/** What tokens are verified with here. False: no memory. */
+static bool set_keys(struct auth *auth, const struct config *config)
+{
+	bool known_server = config->supabase_url[0] != '\0';
+
+	if (auth->mode == AUTH_LOOKUP)
+		return true;
+	auth->audience = text("%s", config->jwt_audience);
+	auth->secret = text("%s", config->jwt_secret);
+	if (config->jwt_issuer[0] != '\0' || !known_server)
+		auth->issuer = text("%s", config->jwt_issuer);
+	else
+		auth->issuer = text("%s/auth/v1", config->supabase_url);
+	if (auth->audience == NULL || auth->secret == NULL || auth->issuer == NULL)
+		return false;
+	if (config->jwks_url[0] == '\0' && !known_server)
+		return true;
+	auth->keys_url = config->jwks_url[0] != '\0'
+				 ? text("%s", config->jwks_url)
+				 : text("%s/auth/v1/.well-known/jwks.json", config->supabase_url);
+	return auth->keys_url != NULL;
 }
 
 struct auth *auth_create(uv_loop_t *loop, const struct config *config, auth_done_fn done, void *ctx)
@@ -499,30 +580,27 @@ struct auth *auth_create(uv_loop_t *loop, const struct config *config, auth_done
 	auth->done = done;
 	auth->ctx = ctx;
 	auth->dev = config->dev_auth;
+	auth->mode = (enum auth_mode)config->auth_mode;
 	STAILQ_INIT(&auth->finished);
+	STAILQ_INIT(&auth->waiting);
 	auth->cache = auth_cache_create();
-	if (auth->cache == NULL || set_server(auth, config) < 0)
+	auth->jwks = jwks_create(loop_now_us());
+	if (auth->cache == NULL || auth->jwks == NULL || !set_server(auth, config)
+		|| !set_keys(auth, config))
 		goto free_auth;
-	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+	auth->fetcher = fetcher_create(loop, MAX_CONNECTIONS);
+	if (auth->fetcher == NULL)
 		goto free_auth;
-	auth->multi = curl_multi_init();
-	if (auth->multi == NULL)
-		goto cleanup_curl;
-	curl_multi_setopt(auth->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
-	curl_multi_setopt(auth->multi, CURLMOPT_SOCKETDATA, auth);
-	curl_multi_setopt(auth->multi, CURLMOPT_TIMERFUNCTION, on_timeout_wish);
-	curl_multi_setopt(auth->multi, CURLMOPT_TIMERDATA, auth);
-	curl_multi_setopt(auth->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, MAX_CONNECTIONS);
 
-	uv_timer_init(loop, &auth->curl_timer);
+	uv_timer_init(loop, &auth->keys_timer);
 	uv_timer_init(loop, &auth->expiry_timer);
 	uv_idle_init(loop, &auth->deliver);
-	auth->curl_timer.data = auth->expiry_timer.data = auth->deliver.data = auth;
+	auth->keys_timer.data = auth->expiry_timer.data = auth->deliver.data = auth;
 	auth->handles_open = 3;
+	if (auth->keys_url != NULL && !auth->dev)
+		fetch_keys(auth);
 	return auth;
 
-cleanup_curl:
-	curl_global_cleanup();
 free_auth:
 	auth_free(auth);
 	return NULL;
@@ -569,7 +647,6 @@ void auth_check(
 	uint8_t key[AUTH_KEY_BYTES];
 	char user[AUTH_USER_BYTES + 1];
 	const char *known;
-	struct lookup *l;
 
 	auth->figures.checks++;
 	if (w == NULL) {
@@ -589,25 +666,15 @@ void auth_check(
 		finish(auth, w, AUTH_REFUSED, NULL);
 		return;
 	}
+	w->expires_sec = jwt_expiry(token, len);
 	known = auth_cache_find(auth->cache, key, loop_now_us());
 	if (known != NULL) {
 		auth->figures.cache_hits++;
 		finish(auth, w, AUTH_ACCEPTED, known);
 		return;
 	}
-	if (auth->url == NULL) {
-		finish(auth, w, AUTH_REFUSED, NULL);
-		return;
-	}
-	l = lookup_find(auth, key);
-	if (l != NULL)
-		auth->figures.joined++;
-	else if (auth->figures.lookups_now < MAX_LOOKUPS)
-		l = lookup_start(auth, key, token, len);
-	if (l == NULL)
-		finish(auth, w, AUTH_UNAVAILABLE, NULL);
-	else
-		STAILQ_INSERT_TAIL(&l->waiters, w, next);
+	if (auth->mode == AUTH_LOOKUP || !decide_here(auth, w, token, len))
+		look_up(auth, w, key, token, len);
 }
 
 void auth_destroy(struct auth *auth)
@@ -616,7 +683,7 @@ void auth_destroy(struct auth *auth)
 
 	if (auth == NULL)
 		return;
-	auth->closing = true;
+	fetcher_destroy(auth->fetcher);
 	for (unsigned i = 0; i < LOOKUP_BUCKETS; i++) {
 		while (!LIST_EMPTY(&auth->bucket[i])) {
 			struct lookup *l = LIST_FIRST(&auth->bucket[i]);
@@ -625,14 +692,12 @@ void auth_destroy(struct auth *auth)
 			lookup_free(l);
 		}
 	}
+	STAILQ_CONCAT(&auth->finished, &auth->waiting);
 	while ((w = STAILQ_FIRST(&auth->finished)) != NULL) {
 		STAILQ_REMOVE_HEAD(&auth->finished, next);
-		free(w);
+		waiter_free(w);
 	}
-	// Closes idle connections; their watches go through on_socket().
-	curl_multi_cleanup(auth->multi);
-	curl_global_cleanup();
-	uv_close((uv_handle_t *)&auth->curl_timer, on_handle_closed);
+	uv_close((uv_handle_t *)&auth->keys_timer, on_handle_closed);
 	uv_close((uv_handle_t *)&auth->expiry_timer, on_handle_closed);
 	uv_close((uv_handle_t *)&auth->deliver, on_handle_closed);
 }
@@ -640,4 +705,5 @@ void auth_destroy(struct auth *auth)
 void auth_figures(const struct auth *auth, struct auth_figures *out)
 {
 	*out = auth->figures;
+	jwks_figures(auth->jwks, &out->keys);
 }

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /**
- * Token -> user (protocol.md A10, C20): development mode, or the auth server asked through libcurl on
- * the event loop. Event loop's thread only.
+ * Token -> user (protocol.md A10, C20): development mode, verification here with the auth server's public
+ * keys (jwt.h, jwks.h), or the auth server asked about each token. Event loop's thread only.
  *
- * An accepted token is remembered for 15 s. Several checks of one token share one question. The
- * server has 5 s; what it says is read up to 64 KiB; redirects are not followed. Tokens are not
- * kept beyond their question and never logged.
+ * Keys are fetched at the start and every ten minutes, and stay good for 24 h when the server is dead. An
+ * unknown key name leads to one fetch in 30 s; tokens wait for it, at most 3 s.
+ *
+ * A token that the server accepted is remembered for 15 s. Several checks of one token share one
+ * question. The server has 5 s; what it says is read up to 64 KiB; redirects are not followed. Tokens
+ * are not kept beyond their question and never logged.
  */
 #pragma once
 
@@ -14,13 +17,25 @@
 #include <uv.h>
 
 #include "sfu-ctl/core.h"
+#include "sfu-ctl/jwks.h"
+#include "sfu-ctl/jwt.h"
 
 struct auth;
 struct config;
 
-/** @param user  NUL terminated with AUTH_ACCEPTED, else NULL */
+/** SFU_AUTH */
+enum auth_mode {
+	AUTH_LOOKUP, /* ask about each token */
+	AUTH_JWKS, /* verify here only */
+	AUTH_BOTH, /* verify here; ask when the key or the algorithm is not known here */
+};
+
+/**
+ * @param user         NUL terminated with AUTH_ACCEPTED, else NULL
+ * @param expires_sec  with AUTH_ACCEPTED: when the token ends, Unix time; 0 = it does not say
+ */
 typedef void (*auth_done_fn)(void *ctx, uint64_t session_id, uint64_t request_id,
-	enum auth_verdict verdict, const char *user);
+	enum auth_verdict verdict, const char *user, int64_t expires_sec);
 
 /**
  * @param config  read now, not kept
@@ -42,5 +57,8 @@ struct auth_figures {
 	uint64_t checks, cache_hits, lookups, joined; /* joined: waited for another's question */
 	uint64_t accepted, refused, unavailable;
 	uint32_t lookups_now;
+	uint64_t jwt
+		[JWT_STATUS_COUNT]; /* outcomes of verification here; a wait for keys is one more */
+	struct jwks_figures keys;
 };
 void auth_figures(const struct auth *auth, struct auth_figures *out);

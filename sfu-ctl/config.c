@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "sfu-ctl/config.h"
 
+#include "sfu-ctl/auth.h"
+
 #include "sfu-ctl/jointoken.h"
 
 #include <arpa/inet.h>
@@ -13,6 +15,8 @@
 
 #define MAX_ALIASES 3u
 #define MAX_VALUE_BYTES 4096u
+/** Of HMAC with SHA-256 (RFC 7518, 3.2). */
+#define MIN_SECRET_BYTES 32u
 
 enum setting_type {
 	SET_STRING,
@@ -54,6 +58,8 @@ struct setting {
 
 static const char *const log_levels[] = {"none", "error", "warn", "info", "debug", NULL};
 static const char *const relay_seqs[] = {"none", "sender", NULL};
+/* enum auth_mode */
+static const char *const auth_modes[] = {"lookup", "jwks", "both", NULL};
 /* enum join_token_mode */
 static const char *const join_tokens[] = {"off", "issue", "require", NULL};
 /* enum rekey_policy */
@@ -141,6 +147,15 @@ static const struct setting settings[] = {
 		.initial = "0",
 		.group = GROUP_LEAVE,
 		.help = "any join token is good, for development; never in production"},
+	{.name = "SFU_AUTH",
+		.type = SET_CHOICE,
+		.offset = FIELD(auth_mode),
+		.initial = "lookup",
+		.choices = auth_modes,
+		.group = GROUP_MUST,
+		.help
+		= "ask the auth server about each token, verify tokens here with its keys, or "
+		  "here first"},
 	{.name = "SFU_TLS_CERT",
 		.type = SET_STRING,
 		.offset = FIELD(tls_cert),
@@ -211,6 +226,33 @@ static const struct setting settings[] = {
 		.initial = "0",
 		.group = GROUP_MAY,
 		.help = "devices must announce SFrame"},
+	{.name = "SFU_JWKS_URL",
+		.type = SET_URL,
+		.offset = FIELD(jwks_url),
+		.initial = "",
+		.group = GROUP_MAY,
+		.help
+		= "keys of the auth server; unset: SUPABASE_URL/auth/v1/.well-known/jwks.json"},
+	{.name = "SFU_JWT_AUDIENCE",
+		.type = SET_STRING,
+		.offset = FIELD(jwt_audience),
+		.initial = "authenticated",
+		.group = GROUP_MAY,
+		.help = "\"aud\" of tokens verified here"},
+	{.name = "SFU_JWT_ISSUER",
+		.type = SET_STRING,
+		.offset = FIELD(jwt_issuer),
+		.initial = "",
+		.group = GROUP_MAY,
+		.help = "\"iss\" of tokens verified here; unset: SUPABASE_URL/auth/v1"},
+	{.name = "SFU_JWT_SECRET",
+		.type = SET_STRING,
+		.offset = FIELD(jwt_secret),
+		.initial = "",
+		.secret = true,
+		.group = GROUP_MAY,
+		.help
+		= "of tokens with HS256, 32 characters or more; unset: they are not verified here"},
 	{.name = "CALLS_DEV_INSECURE_AUTH",
 		.type = SET_ONLY_1,
 		.offset = FIELD(dev_auth_given),
@@ -1035,6 +1077,14 @@ static enum config_status derive_join_token(struct config *cfg, struct config_re
 	return CONFIG_OK;
 }
 
+static enum config_status derive_media(const struct config *cfg, struct config_report *report)
+{
+	if (cfg->require_dp && !cfg->enable_dp)
+		return invalid(report, "SFU_ENABLE_DP=0 is not allowed in production: 1, or "
+				       "SFU_REQUIRE_DP=0 to run without media");
+	return CONFIG_OK;
+}
+
 /** Settings that depend on each other; the rules of production (protocol.md A11, B11). */
 static enum config_status derive(struct config *cfg, struct config_report *report)
 {
@@ -1060,6 +1110,10 @@ static enum config_status derive(struct config *cfg, struct config_report *repor
 			cfg->tls_key);
 	if (derive_join_token(cfg, report) != CONFIG_OK)
 		return report->error[0] == '\0' ? CONFIG_NO_MEMORY : CONFIG_INVALID;
+	if (cfg->jwt_secret[0] != '\0' && strlen(cfg->jwt_secret) < MIN_SECRET_BYTES)
+		return invalid(report,
+			"SFU_JWT_SECRET is too short; allowed are %u characters or more",
+			MIN_SECRET_BYTES);
 	if (cfg->rtc_min_port > cfg->rtc_max_port)
 		return invalid(report,
 			"SFU_RTC_MIN_PORT=%u is not allowed: at most SFU_RTC_MAX_PORT, %u",
@@ -1076,18 +1130,17 @@ static enum config_status derive(struct config *cfg, struct config_report *repor
 			report, "CALLS_DEV_INSECURE_AUTH=1 is not allowed in production: unset it");
 	if (cfg->dev_auth_given)
 		warning(report, "CALLS_DEV_INSECURE_AUTH=1 is ignored in production");
+	if (cfg->auth_mode == AUTH_JWKS && (cfg->jwks_url[0] != '\0' || cfg->jwt_secret[0] != '\0'))
+		return derive_media(cfg, report);
 	if (cfg->supabase_url[0] == '\0')
 		return invalid(report,
 			"SUPABASE_URL=\"\" is not allowed in production: the http:// or "
 			"https:// URL of the auth server");
-	if (cfg->supabase_key[0] == '\0')
+	if (cfg->supabase_key[0] == '\0' && cfg->auth_mode != AUTH_JWKS)
 		return invalid(report,
 			"SUPABASE_PUBLISHABLE_KEY=\"\" is not allowed in production: the "
 			"key of the auth server");
-	if (cfg->require_dp && !cfg->enable_dp)
-		return invalid(report, "SFU_ENABLE_DP=0 is not allowed in production: 1, or "
-				       "SFU_REQUIRE_DP=0 to run without media");
-	return CONFIG_OK;
+	return derive_media(cfg, report);
 }
 
 int config_init(struct config *cfg)

@@ -39,6 +39,10 @@ struct config {
 	/* who may come in */
 	char *supabase_url; /* without a trailing slash */
 	char *supabase_key; /* secret */
+	uint32_t auth_mode; /* SFU_AUTH: enum auth_mode */
+	char *jwks_url; /* SFU_JWKS_URL; "" = that of supabase_url */
+	char *jwt_audience, *jwt_issuer; /* SFU_JWT_…; issuer "" = that of supabase_url */
+	char *jwt_secret; /* SFU_JWT_SECRET: HS256; "" = refused */
 	bool dev_auth; /* CALLS_DEV_INSECURE_AUTH; always false in production */
 	uint32_t auth_deadline_sec;
 	uint32_t join_token; /* SFU_JOIN_TOKEN: enum join_token_mode */

@@ -70,10 +70,11 @@ static void io_auth(
 }
 
 static void on_auth_done(void *ctx, uint64_t session_id, uint64_t request_id,
-	enum auth_verdict verdict, const char *user)
+	enum auth_verdict verdict, const char *user, int64_t expires_sec)
 {
 	struct app *app = ctx;
 
+	(void)expires_sec;
 	core_auth_result(app->core, session_id, request_id, verdict, user);
 }
 

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /**
- * The cache by itself, and auth.c against a real HTTP server in a thread. What the server does is
- * named by the token's first word.
+ * The cache by itself, and auth.c against a real HTTP server in a thread. What the server does with a
+ * look-up is named by the token's first word; what it does when it is asked for keys, by server.keys.
  */
 #include "sfu-ctl/auth.h"
 #include "sfu-ctl/auth_cache.h"
 #include "sfu-ctl/config.h"
 #include "sfu-ctl/log.h"
 #include "sfu-ctl/loop.h"
+#include "tests/unit/make_jwt.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <openssl/evp.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -100,11 +103,17 @@ static struct {
 	atomic_uint requests;
 	pthread_mutex_t lock;
 	char last[4096]; /* header of the last request */
+
+	/* when asked for keys */
+	_Atomic(const char *) keys; /* what is done: a word, see respond_keys() */
+	atomic_uint keys_requests;
+	char *key_set; /* the right answer */
+	char *other_key_set; /* the same after a rollover */
 } server;
 
 static void say(int fd, const char *status, const char *body)
 {
-	char text[512];
+	char text[2048];
 	int len = snprintf(text, sizeof(text),
 		"HTTP/1.1 %s\r\nContent-Length: %zu\r\nContent-Type: application/json\r\n\r\n%s",
 		status, strlen(body), body);
@@ -133,11 +142,88 @@ static bool asked(const char *request, const char *word)
 	       && strncmp(token + strlen("Authorization: Bearer "), word, strlen(word)) == 0;
 }
 
+/** A header, and then one octet in 100 ms until the client goes. */
+static void say_slowly(int fd)
+{
+	static const char head[] = "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n";
+
+	send(fd, head, sizeof(head) - 1, MSG_NOSIGNAL);
+	while (send(fd, " ", 1, MSG_NOSIGNAL) > 0)
+		usleep(100000);
+}
+
+static void say_all(int fd, const char *data, size_t len)
+{
+	ssize_t sent;
+
+	for (; len > 0 && (sent = send(fd, data, len, MSG_NOSIGNAL)) > 0; len -= (size_t)sent)
+		data += sent;
+}
+
+/** False: close the connection. */
+static bool respond_keys(int fd, const char *what)
+{
+	char drain[64];
+
+	if (strcmp(what, "right") == 0) {
+		say(fd, "200 OK", server.key_set);
+	} else if (strcmp(what, "rollover") == 0) {
+		say(fd, "200 OK", server.other_key_set);
+	} else if (strcmp(what, "wrong status") == 0) {
+		say(fd, "500 Oops", server.other_key_set);
+	} else if (strcmp(what, "not found") == 0) {
+		say(fd, "404 Not Found", "{\"keys\":[]}");
+	} else if (strcmp(what, "garbage") == 0) {
+		say(fd, "200 OK", "<html>{\"keys\":[]}");
+	} else if (strcmp(what, "other JSON") == 0) {
+		say(fd, "200 OK", "{\"id\":\"user-1\"}");
+	} else if (strcmp(what, "not HTTP") == 0) {
+		say_all(fd, "\x16\x03\x01\r\n\r\n", 7);
+		return false;
+	} else if (strcmp(what, "redirect") == 0) {
+		say(fd, "302 Found\r\nLocation: /elsewhere", server.other_key_set);
+	} else if (strcmp(what, "compressed") == 0) {
+		say(fd, "200 OK\r\nContent-Encoding: gzip", "\x1f\x8b\x08");
+	} else if (strcmp(what, "too big") == 0) {
+		size_t size = JWKS_BODY_MAX_BYTES + 1;
+		char *body = malloc(size);
+
+		memset(body, ' ', size);
+		memcpy(body, server.other_key_set, strlen(server.other_key_set));
+		say_all(fd, "HTTP/1.1 200 OK\r\nContent-Length: 65537\r\n\r\n", 43);
+		say_all(fd, body, size);
+		free(body);
+		return false;
+	} else if (strcmp(what, "endless") == 0) {
+		say_endless(fd);
+		return false;
+	} else if (strcmp(what, "endless header") == 0) {
+		say_all(fd, "HTTP/1.1 200 OK\r\n", 17);
+		while (send(fd, "X-Filler: 0123456789\r\n", 22, MSG_NOSIGNAL) > 0)
+			;
+		return false;
+	} else if (strcmp(what, "slow") == 0) {
+		say_slowly(fd);
+		return false;
+	} else if (strcmp(what, "silent") == 0) {
+		while (recv(fd, drain, sizeof(drain), 0) > 0)
+			;
+		return false;
+	} else {
+		return false; // hangs up
+	}
+	return true;
+}
+
 /** False: close the connection. */
 static bool respond(int fd, const char *request)
 {
 	char drain[64];
 
+	if (strncmp(request, "GET /auth/v1/.well-known/jwks.json ", 35) == 0) {
+		atomic_fetch_add(&server.keys_requests, 1);
+		return respond_keys(fd, atomic_load(&server.keys));
+	}
 	if (asked(request, "good")) {
 		say(fd, "200 OK", "{\"id\":\"user-1\",\"aud\":\"authenticated\"}");
 	} else if (asked(request, "wrapped")) {
@@ -165,6 +251,8 @@ static bool respond(int fd, const char *request)
 	} else if (asked(request, "endless")) {
 		say_endless(fd);
 		return false;
+	} else if (asked(request, "eyJ")) {
+		say(fd, "500 Oops", "");
 	} else if (asked(request, "hangup")) {
 		return false;
 	} else if (asked(request, "slow")) {
@@ -248,6 +336,7 @@ static int stop_server(void **state)
 
 struct answer {
 	unsigned count;
+	int64_t expires_sec;
 	enum auth_verdict verdict;
 	char user[AUTH_USER_BYTES + 1];
 };
@@ -262,7 +351,7 @@ struct fixture {
 };
 
 static void on_done(void *ctx, uint64_t session_id, uint64_t request_id, enum auth_verdict verdict,
-	const char *user)
+	const char *user, int64_t expires_sec)
 {
 	struct fixture *f = ctx;
 	struct answer *a = &f->answer[request_id];
@@ -272,6 +361,7 @@ static void on_done(void *ctx, uint64_t session_id, uint64_t request_id, enum au
 	assert_int_equal(user != NULL, verdict == AUTH_ACCEPTED);
 	a->count++;
 	a->verdict = verdict;
+	a->expires_sec = expires_sec;
 	snprintf(a->user, sizeof(a->user), "%s", user != NULL ? user : "");
 	f->answers++;
 }
@@ -523,6 +613,291 @@ static void test_dev(void **state)
 	close_fixture(&f);
 }
 
+/* --- tokens verified here --- */
+
+static struct {
+	EVP_PKEY *ec, *rsa, *stranger;
+	char *by_ec, *by_rsa, *by_stranger, *unknown, *unknown_too, *expired, *by_secret;
+} keys;
+
+static const char secret[] = "a secret of thirty-two characters or more";
+
+/** For the audience and issuer of the fixture, for an hour from now. */
+static char *token_for(EVP_PKEY *key, const char *kid, long lasts_sec)
+{
+	char payload[256];
+
+	snprintf(payload, sizeof(payload),
+		"{\"aud\":\"authenticated\",\"iss\":\"http://127.0.0.1:%u/auth/"
+		"v1\",\"sub\":\"user-%s\","
+		"\"exp\":%ld}",
+		server.port, kid, (long)time(NULL) + lasts_sec);
+	if (key == NULL)
+		return make_mac(make_input("{\"alg\":\"HS256\"}", payload), secret, strlen(secret));
+	return make_token(key, kid, payload);
+}
+
+static int make_keys(void **state)
+{
+	char *a, *b;
+
+	if (start_server(state) != 0)
+		return -1;
+	atomic_store(&server.keys, "right");
+	keys.ec = make_ec_key("P-256");
+	keys.stranger = make_ec_key("P-256");
+	keys.rsa = make_rsa_key(2048);
+	a = make_jwk(keys.ec, "ec", "");
+	b = make_jwk(keys.rsa, "rsa", "");
+	if (asprintf(&server.key_set, "{\"keys\":[%s,%s]}", a, b) < 0)
+		return -1;
+	free(a);
+	a = make_jwk(keys.stranger, "unknown", "");
+	if (asprintf(&server.other_key_set, "{\"keys\":[%s,%s]}", a, b) < 0)
+		return -1;
+	free(a);
+	free(b);
+	keys.by_ec = token_for(keys.ec, "ec", 3600);
+	keys.by_rsa = token_for(keys.rsa, "rsa", 3600);
+	keys.by_stranger = token_for(keys.stranger, "ec", 3600);
+	keys.unknown = token_for(keys.stranger, "unknown", 3600);
+	keys.unknown_too = token_for(keys.stranger, "unknown-too", 3600);
+	keys.expired = token_for(keys.ec, "ec", -3600);
+	keys.by_secret = token_for(NULL, "secret", 3600);
+	return 0;
+}
+
+static int end_keys(void **state)
+{
+	EVP_PKEY_free(keys.ec);
+	EVP_PKEY_free(keys.rsa);
+	EVP_PKEY_free(keys.stranger);
+	free(keys.by_ec);
+	free(keys.by_rsa);
+	free(keys.by_stranger);
+	free(keys.unknown);
+	free(keys.unknown_too);
+	free(keys.expired);
+	free(keys.by_secret);
+	free(server.key_set);
+	free(server.other_key_set);
+	return stop_server(state);
+}
+
+/** The fixture with settings of ours; waits until the first fetch of keys has ended. */
+static void open_mode(struct fixture *f, const char *mode, const char *more)
+{
+	struct auth_figures figures;
+	char setting[128];
+
+	memset(f, 0, sizeof(*f));
+	uv_loop_init(&f->loop);
+	config_init(&f->config);
+	snprintf(setting, sizeof(setting), "SUPABASE_URL=http://127.0.0.1:%u", server.port);
+	set(&f->config, setting);
+	set(&f->config, "SUPABASE_ANON_KEY=the-api-key");
+	set(&f->config, mode);
+	if (more != NULL)
+		set(&f->config, more);
+	f->auth = auth_create(&f->loop, &f->config, on_done, f);
+	assert_non_null(f->auth);
+	do {
+		uv_run(&f->loop, UV_RUN_ONCE);
+		auth_figures(f->auth, &figures);
+	} while (figures.keys.fetched_us == 0 && figures.keys.failures == 0);
+}
+
+struct stall {
+	uv_timer_t timer;
+	uint64_t last_us, worst_us;
+};
+
+static void on_stall_timer(uv_timer_t *timer)
+{
+	struct stall *stall = timer->data;
+	uint64_t now = loop_now_us();
+
+	if (now - stall->last_us > stall->worst_us)
+		stall->worst_us = now - stall->last_us;
+	stall->last_us = now;
+}
+
+static void stall_start(struct stall *stall, uv_loop_t *loop)
+{
+	memset(stall, 0, sizeof(*stall));
+	uv_timer_init(loop, &stall->timer);
+	stall->timer.data = stall;
+	stall->last_us = loop_now_us();
+	uv_timer_start(&stall->timer, on_stall_timer, 5, 5);
+}
+
+static void expect_answer(struct fixture *f, unsigned i, const char *token,
+	enum auth_verdict verdict, const char *user)
+{
+	check(f, i, token);
+	run_until(f, i + 1);
+	assert_int_equal(f->answer[i].verdict, verdict);
+	assert_string_equal(f->answer[i].user, user);
+}
+
+/** What each mode does with each kind of token, with a server that is right. */
+static void test_modes(void **state)
+{
+	struct fixture f;
+	unsigned lookups;
+
+	(void)state;
+	atomic_store(&server.keys, "right");
+	open_mode(&f, "SFU_AUTH=jwks", NULL);
+	lookups = atomic_load(&server.requests) - atomic_load(&server.keys_requests);
+	expect_answer(&f, 0, keys.by_ec, AUTH_ACCEPTED, "user-ec");
+	assert_true(f.answer[0].expires_sec > (int64_t)time(NULL) + 3500);
+	expect_answer(&f, 1, keys.by_rsa, AUTH_ACCEPTED, "user-rsa");
+	expect_answer(&f, 2, keys.by_stranger, AUTH_REFUSED, "");
+	expect_answer(&f, 3, keys.expired, AUTH_REFUSED, "");
+	expect_answer(&f, 4, keys.by_secret, AUTH_REFUSED, "");
+	expect_answer(&f, 5, TOKEN("good"), AUTH_REFUSED, "");
+	expect_answer(&f, 6, keys.unknown, AUTH_REFUSED, "");
+	assert_int_equal(
+		atomic_load(&server.requests) - atomic_load(&server.keys_requests), lookups);
+	close_fixture(&f);
+
+	open_mode(&f, "SFU_AUTH=jwks", "SFU_JWT_SECRET=a secret of thirty-two characters or more");
+	expect_answer(&f, 0, keys.by_secret, AUTH_ACCEPTED, "user-secret");
+	expect_answer(&f, 1, keys.by_ec, AUTH_ACCEPTED, "user-ec");
+	close_fixture(&f);
+
+	// What is decided here is not asked; what cannot be is. The server answers 500 to JWTs.
+	open_mode(&f, "SFU_AUTH=both", NULL);
+	lookups = atomic_load(&server.requests) - atomic_load(&server.keys_requests);
+	expect_answer(&f, 0, keys.by_ec, AUTH_ACCEPTED, "user-ec");
+	expect_answer(&f, 1, keys.by_stranger, AUTH_REFUSED, "");
+	expect_answer(&f, 2, keys.expired, AUTH_REFUSED, "");
+	assert_int_equal(
+		atomic_load(&server.requests) - atomic_load(&server.keys_requests), lookups);
+	expect_answer(&f, 3, TOKEN("good"), AUTH_ACCEPTED, "user-1");
+	expect_answer(&f, 4, TOKEN("401"), AUTH_REFUSED, "");
+	expect_answer(&f, 5, keys.by_secret, AUTH_UNAVAILABLE, "");
+	expect_answer(&f, 6, keys.unknown, AUTH_UNAVAILABLE, "");
+	assert_int_equal(
+		atomic_load(&server.requests) - atomic_load(&server.keys_requests), lookups + 4);
+	close_fixture(&f);
+}
+
+/** The server changes its key in the middle of things: one fetch, and all who came meanwhile are in. */
+static void test_rollover(void **state)
+{
+	struct fixture f;
+	unsigned before;
+
+	(void)state;
+	atomic_store(&server.keys, "right");
+	open_mode(&f, "SFU_AUTH=jwks", NULL);
+	atomic_store(&server.keys, "rollover");
+	before = atomic_load(&server.keys_requests);
+	check(&f, 0, keys.unknown);
+	check(&f, 1, keys.unknown);
+	check(&f, 2, keys.unknown_too);
+	check(&f, 3, keys.by_rsa);
+	run_until(&f, 4);
+	assert_int_equal(f.answer[0].verdict, AUTH_ACCEPTED);
+	assert_int_equal(f.answer[1].verdict, AUTH_ACCEPTED);
+	assert_int_equal(f.answer[2].verdict, AUTH_REFUSED);
+	assert_int_equal(f.answer[3].verdict, AUTH_ACCEPTED);
+	// The key that was taken back counts no more, and strange names ask no more.
+	expect_answer(&f, 4, keys.by_ec, AUTH_UNAVAILABLE, "");
+	expect_answer(&f, 5, keys.unknown_too, AUTH_REFUSED, "");
+	assert_int_equal(atomic_load(&server.keys_requests), before + 1);
+	close_fixture(&f);
+}
+
+/**
+ * A server that turned bad after its keys were fetched: valid tokens are accepted at once, those with
+ * an unknown key answered within 3 s, and the loop goes on. Returns the longest stall.
+ */
+static uint64_t bad_server(const char *what)
+{
+	struct fixture f;
+	struct stall stall;
+	uint64_t start, took;
+
+	atomic_store(&server.keys, "right");
+	open_mode(&f, "SFU_AUTH=jwks", NULL);
+	atomic_store(&server.keys, what);
+	stall_start(&stall, &f.loop);
+	start = loop_now_us();
+	check(&f, 0, keys.unknown);
+	check(&f, 1, keys.by_ec);
+	check(&f, 2, keys.by_rsa);
+	while (f.answer[1].count == 0 || f.answer[2].count == 0)
+		uv_run(&f.loop, UV_RUN_ONCE);
+	assert_true(loop_now_us() - start < 1000000);
+	assert_int_equal(f.answer[1].verdict, AUTH_ACCEPTED);
+	assert_int_equal(f.answer[2].verdict, AUTH_ACCEPTED);
+	run_until(&f, 3);
+	took = loop_now_us() - start;
+	assert_int_equal(f.answer[0].verdict, AUTH_UNAVAILABLE);
+	assert_true(took < 3500000);
+	expect_answer(&f, 3, keys.by_ec, AUTH_ACCEPTED, "user-ec");
+	expect_answer(&f, 4, keys.unknown_too, AUTH_UNAVAILABLE, "");
+	assert_true(loop_now_us() - start - took < 1000000);
+	while (loop_now_us() < start + took + 100000)
+		uv_run(&f.loop, UV_RUN_ONCE);
+	uv_close((uv_handle_t *)&stall.timer, NULL);
+	close_fixture(&f);
+	print_message("%-15s answer after %5.0f ms, longest stall %4.1f ms\n", what,
+		(double)took / 1000, (double)stall.worst_us / 1000);
+	return stall.worst_us;
+}
+
+static void test_bad_servers(void **state)
+{
+	static const char *const rows[] = {"wrong status", "not found", "garbage", "other JSON",
+		"not HTTP", "redirect", "compressed", "too big", "endless", "endless header",
+		"hangup", "slow", "silent"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		uint64_t stall = UINT64_MAX;
+
+		// A busy machine stalls everybody now and then, but what stalls by itself does it always.
+		for (unsigned attempt = 0; attempt < 3 && stall > 20000; attempt++)
+			stall = bad_server(rows[i]);
+		assert_true(stall <= 20000);
+	}
+}
+
+/** Keys were never there: no answer is certain, and the server is asked again. */
+static void test_no_keys(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	open_mode(&f, "SFU_AUTH=jwks", "SFU_JWKS_URL=http://127.0.0.1:9/keys");
+	expect_answer(&f, 0, keys.by_ec, AUTH_UNAVAILABLE, "");
+	close_fixture(&f);
+	// With both, the look-up decides.
+	open_mode(&f, "SFU_AUTH=both", "SFU_JWKS_URL=http://127.0.0.1:9/keys");
+	expect_answer(&f, 0, TOKEN("good"), AUTH_ACCEPTED, "user-1");
+	close_fixture(&f);
+}
+
+/** Tokens that wait for keys when it is destroyed. */
+static void test_destroy_waiting(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	atomic_store(&server.keys, "right");
+	open_mode(&f, "SFU_AUTH=jwks", NULL);
+	atomic_store(&server.keys, "silent");
+	check(&f, 0, keys.unknown);
+	for (unsigned i = 0; i < 3; i++)
+		uv_run(&f.loop, UV_RUN_NOWAIT);
+	close_fixture(&f);
+	assert_int_equal(f.answers, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -537,7 +912,12 @@ int main(void)
 		cmocka_unit_test(test_slow),
 		cmocka_unit_test(test_destroy),
 		cmocka_unit_test(test_dev),
+		cmocka_unit_test(test_modes),
+		cmocka_unit_test(test_rollover),
+		cmocka_unit_test(test_no_keys),
+		cmocka_unit_test(test_destroy_waiting),
+		cmocka_unit_test(test_bad_servers),
 	};
 
-	return cmocka_run_group_tests(tests, start_server, stop_server);
+	return cmocka_run_group_tests(tests, make_keys, end_keys);
 }
