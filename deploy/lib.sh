@@ -19,6 +19,7 @@ http_port=${SFU_PORT:-8888}
 run_dir=
 dp_pid=
 ctl_pid=
+net_made=
 ns=
 
 # One list for people and CI. What runs needs is a subset of what the build needs.
@@ -103,6 +104,8 @@ net_up() {
 	if in_ns ip link show "$host_if" >/dev/null 2>&1; then
 		die "the interface $host_if exists already: another quickstart runs, or remove it with: ip link del $host_if"
 	fi
+	# From here on it is ours to remove; another one's is not.
+	net_made=1
 	if in_ns ip link add "$host_if" type veth peer name "$dp_if" 2>/dev/null; then
 		dp_device="net_af_packet0,iface=$dp_if"
 		# No autoconfiguration noise on the DPDK end.
@@ -128,7 +131,9 @@ net_finish() {
 }
 
 net_down() {
+	[ -n "$net_made" ] || return 0
 	in_ns ip link del "$host_if" 2>/dev/null || true
+	net_made=
 }
 
 # Wait until a command succeeds; $1 = tenths of a second.
@@ -145,6 +150,12 @@ wait_until() {
 run_dir_make() {
 	run_dir=$(mktemp -d "${TMPDIR:-/tmp}/sfu-run.XXXXXX")
 	chmod 755 "$run_dir"
+	# A TMPDIR of root's own is no place for sfu-ctl's user.
+	if [ -n "${ctl_user:-}" ] && ! setpriv --reuid="$ctl_user" --regid="$ctl_group" --clear-groups test -x "$run_dir"; then
+		rmdir "$run_dir"
+		run_dir=$(mktemp -d /tmp/sfu-run.XXXXXX)
+		chmod 755 "$run_dir"
+	fi
 	mkdir -m 700 "$run_dir/state" "$run_dir/eal"
 	mkdir -m 755 "$run_dir/link"
 }
