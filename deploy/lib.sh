@@ -75,9 +75,15 @@ packages_install() {
 	rm -f "${TMPDIR:-/tmp}/sfu-apt.$$"
 }
 
+# The logs lie beside what is built: where one cannot be written, nothing can be built.
+log_begin() {
+	: 2>/dev/null >"$1" || die "cannot write ${1%/*}: build as the owner of this checkout, or into another folder with SFU_BUILD=…"
+}
+
 # Configure and compile into $build; quiet unless it fails. More arguments go to meson setup.
 build_programs() {
 	local log="$build.log"
+	log_begin "$log"
 	if [ ! -f "$build/build.ninja" ]; then
 		say "configuring $build"
 		meson setup "$build" "$root" "$@" >"$log" 2>&1 || { tail -n 30 "$log" >&2; die "meson setup failed"; }
@@ -93,6 +99,7 @@ build_page() {
 	if [ -f "$demo/dist/index.html" ] && [ -z "$(find "$demo" -path "$demo/node_modules" -prune -o -path "$demo/dist" -prune -o -type f -newer "$demo/dist/index.html" -print -quit)" ]; then
 		return 0
 	fi
+	log_begin "$log"
 	say "building the page"
 	(cd "$demo" && npm ci --no-audit --no-fund && npm run build) >"$log" 2>&1 || { tail -n 20 "$log" >&2; die "the page does not build"; }
 	rm -f "$log"
