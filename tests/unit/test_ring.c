@@ -2,6 +2,7 @@
 #include "shared/ring.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -376,17 +377,11 @@ static void *mutate(void *arg)
 	return NULL;
 }
 
-#endif
-
 // Someone writes over all of the shared memory while both ends run: whatever comes out, nothing
 // outside the ring is touched (guard pages, sanitizers) and each call ends. The slots are raced on
 // purpose, so the thread sanitizer is left out of this one.
 static void random_memory_never_leads_outside(void **state)
 {
-#ifdef __SANITIZE_THREAD__
-	(void)state;
-	skip();
-#else
 	struct fixture *f = *state;
 	struct mutator m = {
 		.words = f->memory,
@@ -398,7 +393,10 @@ static void random_memory_never_leads_outside(void **state)
 	bool wake;
 
 	pthread_create(&thread, NULL, mutate, &m);
-	for (uint64_t n = 0; n < 300000; n++) {
+	// A busy machine may not let the mutator in for a while: go on until it was seen at work.
+	for (uint64_t n = 0; n < 300000 || !poisoned || !popped; n++) {
+		if (n % 1024 == 0)
+			sched_yield();
 		if (sfu_ring_push(&f->producer, element, &wake) == SFU_RING_POISONED) {
 			sfu_ring_attach(&f->producer, f->memory, SLOTS, BYTES);
 			poisoned++;
@@ -420,10 +418,9 @@ static void random_memory_never_leads_outside(void **state)
 	}
 	atomic_store(&m.stop, true);
 	pthread_join(thread, NULL);
-	assert_true(poisoned > 0);
-	assert_true(popped > 0);
-#endif
 }
+
+#endif
 
 // --- two processes -----------------------------------------------------------------------------
 
@@ -511,7 +508,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(indices_pass_the_end_of_the_world, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			two_threads_lose_nothing_and_no_wake_up, setup, teardown),
+#ifndef __SANITIZE_THREAD__
 		cmocka_unit_test_setup_teardown(random_memory_never_leads_outside, setup, teardown),
+#endif
 		cmocka_unit_test(a_killed_producer_leaves_no_torn_element),
 	};
 
