@@ -897,6 +897,40 @@ static void workers_share_a_call(void **state)
 	}
 }
 
+/** All on one queue: nobody is left with all of the work. */
+static void chance_does_not_leave_a_worker_without_transports(void **state)
+{
+	struct sfu_command gone = {.type = SFU_CMD_DELETE_PEER, .id = 1};
+	struct world *w = world_open(2, true, NULL);
+	struct world_client clients[8];
+	uint32_t owned[2] = {0};
+
+	(void)state;
+	assert_non_null(w);
+	memset(clients, 0, sizeof(clients));
+	assert_int_equal(world_put_room(w, 0, 1, true), SFU_STATUS_OK);
+	assert_int_equal(world_put_peer(w, 0, 1, 0, OPEN), SFU_STATUS_OK);
+	for (uint32_t i = 0; i < 8; i++) {
+		assert_int_equal(world_put_client(w, &clients[i], i, 0, 2, (uint16_t)(50000 + i)),
+			SFU_STATUS_OK);
+		world_check(w, 0, &clients[i], true);
+		owned[atomic_load(&w->objects.transports[i].owner)]++;
+	}
+	assert_in_range(owned[0], 3, 5);
+	assert_int_equal(owned[0] + owned[1], 8);
+	for (unsigned v = 0; v < 2; v++)
+		assert_int_equal(atomic_load(&w->objects.shares[v].transports[2]), owned[v]);
+	gone.handle = sfu_handle_make(0, w->generation);
+	assert_int_equal(world_apply(w, &gone), SFU_STATUS_OK);
+	world_turn(w);
+	programme_reclaim(w->programme);
+	for (unsigned v = 0; v < 2; v++)
+		assert_int_equal(atomic_load(&w->objects.shares[v].transports[2]), 0);
+	for (unsigned i = 0; i < 8; i++)
+		world_client_end(&clients[i]);
+	world_close(w);
+}
+
 static void a_flow_that_moves_to_another_queue_is_handed_to_the_owner(void **state)
 {
 	struct call call;
@@ -1220,6 +1254,7 @@ int main(void)
 		cmocka_unit_test(a_copy_that_the_port_cannot_carry_is_not_sent),
 		cmocka_unit_test(a_stream_crosses_the_rollover),
 		cmocka_unit_test(workers_share_a_call),
+		cmocka_unit_test(chance_does_not_leave_a_worker_without_transports),
 		cmocka_unit_test(a_flow_that_moves_to_another_queue_is_handed_to_the_owner),
 		cmocka_unit_test(a_transport_removed_on_the_way_leaves_nothing_behind),
 		cmocka_unit_test(reports_are_sent_once_a_second),
