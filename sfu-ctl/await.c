@@ -72,6 +72,8 @@ bool await_allows(struct await *a, struct request *r, enum media_result result)
 		return false;
 	}
 	if ((r->type->needs & NEEDS_GATE) != 0 && !e2ee_gate_open(&p->room->e2ee, &p->e2ee)) {
+		if (r->type->handle == handle_consume)
+			p->consume_refused = true;
 		request_fail_not_ready(r, p->room->e2ee.epoch);
 		return false;
 	}

@@ -16,7 +16,11 @@
 #include <string.h>
 #include <sys/queue.h>
 #include <sys/random.h>
+#include <sys/un.h>
 #include <syslog.h>
+
+/** With its NUL. */
+#define LINK_PATH_BYTES sizeof(((struct sockaddr_un *)0)->sun_path)
 
 #define REQUEST_TIME_US 1000000u
 // A digest can be long, and the data plane may just have started.
@@ -667,9 +671,16 @@ struct media *media_create(
 	};
 	struct handshake_callbacks with_ctx = handshake_callbacks;
 	struct media *m = calloc(1, sizeof(*m));
+	char why[128] = "";
 
 	if (m == NULL)
 		goto no_memory;
+	if (strlen(options->link_path) >= LINK_PATH_BYTES) {
+		snprintf(err, err_size,
+			"SFU_LINK=\"%.40s…\" is not allowed: a path of at most %zu octets",
+			options->link_path, LINK_PATH_BYTES - 1);
+		goto free_media;
+	}
 	m->loop = loop;
 	m->log = options->log;
 	m->log_ctx = options->log_ctx;
@@ -677,9 +688,17 @@ struct media *media_create(
 	STAILQ_INIT(&m->backlog);
 	fill_random(&m->ssrc_base, sizeof(m->ssrc_base));
 	m->ssrc_base &= ~1u;
-	m->dtls = dtls_context_create(options->state_dir, err, err_size);
-	if (m->dtls == NULL)
+	m->dtls = dtls_context_create(options->state_dir, why, sizeof(why));
+	if (m->dtls == NULL) {
+		if (options->state_dir == NULL)
+			snprintf(err, err_size, "%s", why);
+		else
+			snprintf(err, err_size,
+				"SFU_STATE_DIR=\"%.80s\" cannot be used: %s; it must be a "
+				"folder to write to",
+				options->state_dir, why);
 		goto free_media;
+	}
 	with_ctx.ctx = m;
 	m->handshakes = handshakes_create(m->dtls, &with_ctx);
 	m->programme = programme_create();
@@ -700,7 +719,7 @@ destroy_parts:
 	dtls_context_destroy(m->dtls);
 	free(m);
 no_memory:
-	snprintf(err, err_size, "media: out of memory, or the link's path is too long");
+	snprintf(err, err_size, "out of memory: no room for the data plane's programme");
 	return NULL;
 free_media:
 	free(m);

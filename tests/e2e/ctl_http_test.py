@@ -555,6 +555,13 @@ class Start(unittest.TestCase):
     def test_no_page(self):
         self.refused(1, ["SFU_WEB_ROOT", "/nonexistent"], SFU_WEB_ROOT="/nonexistent")
 
+    def test_bad_link(self):
+        self.refused(1, ["SFU_LINK", "/xxx", "107"], SFU_ENABLE_DP="1", SFU_LINK="/" + "x" * 107)
+
+    def test_bad_state_dir(self):
+        self.refused(1, ["SFU_STATE_DIR", "/nonexistent", "folder"], SFU_ENABLE_DP="1",
+                     SFU_STATE_DIR="/nonexistent")
+
     def test_required_data_plane(self):
         self.refused(
             1, ["no data plane", "/nonexistent/link", "SFU_REQUIRE_DP=0"], NODE_ENV="production",

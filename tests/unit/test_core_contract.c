@@ -1221,6 +1221,11 @@ static const struct script media_rows[] = {
 		"media hold\nB> CONSUME {'producerId':'$pa','rtpCapabilities':" CAPS "}\n"
 		"A> REKEY_COMMIT {'epoch':1}\nA~\nB~\nm~\nmedia go\nB= {'ack':{'error':{'code':"
 		"'E2EE_NOT_READY'}}}\nB-\nm+ delete consumer C1\nfigures {'consumers':0}\n"},
+	{"B6 C29 … and E2EE_READY tells of the producer again", M, "",
+		CALL "media hold\nB> CONSUME {'producerId':'$pa','rtpCapabilities':" CAPS "}\n"
+		     "A> REKEY_COMMIT {'epoch':1}\nmedia go\nA~\nB~\nB> E2EE_READY {'epoch':1}\n"
+		     "B< ACK ok\nB< PRODUCER_ADDED {'producerId':'$pa'}\nB-\n"
+		     "B> E2EE_READY {'epoch':1}\nB< ACK ok\nB-\n"},
 	{"C29 a takeover during a TRANSPORT_CREATE", M, "",
 		READY("A", "a") IN("C", "a") "media hold\nA> TRANSPORT_CREATE\nm~\n"
 					     "C> ROOM_JOIN {'roomId':'room','deviceId':'dev-A'}\nA "
