@@ -28,6 +28,7 @@ enum setting_type {
 	SET_ONLY_1, /* on for exactly 1: switches a protection off, so no other spelling */
 	SET_CHOICE, /* one of choices, stored as its index */
 	SET_IP, /* IPv4 or IPv6 address */
+	SET_IPS, /* several, with commas */
 	SET_CODECS,
 	SET_URL, /* http or https, trailing slash removed */
 };
@@ -425,6 +426,45 @@ static const struct setting settings[] = {
 		.initial = "0",
 		.group = GROUP_LEAVE,
 		.help = "fallback mode names codecs although no media flows"},
+	{.name = "SFU_RATE_FACTOR",
+		.type = SET_NUMBER,
+		.offset = FIELD(rate_factor),
+		.initial = "0",
+		.min = 0,
+		.max = 1000,
+		.given_offset = FIELD(rate_factor_given),
+		.group = GROUP_MAY,
+		.help = "requests of a connection: this many times 60 in 10 s, and limits for each "
+			"kind; 0: any number; unset: 10 in production"},
+	{.name = "SFU_MAX_CONN_PER_ADDRESS",
+		.type = SET_NUMBER,
+		.offset = FIELD(max_conn_per_address),
+		.initial = "0",
+		.min = 0,
+		.max = 1000000,
+		.group = GROUP_MAY,
+		.help = "connections from one address; 0: any number"},
+	{.name = "SFU_REQUIRE_SECURE_WS",
+		.type = SET_ON_UNLESS_0,
+		.offset = FIELD(require_secure_ws_given),
+		.initial = "1",
+		.group = GROUP_MAY,
+		.help = "in production: close connections without TLS (4003)"},
+	{.name = "SFU_TRUSTED_PROXIES",
+		.type = SET_IPS,
+		.offset = FIELD(trusted_proxies),
+		.initial = "",
+		.group = GROUP_MAY,
+		.help = "proxies whose x-forwarded-proto is believed; unset: anybody's"},
+	{.name = "SFU_RESUME_SEC",
+		.type = SET_NUMBER,
+		.offset = FIELD(resume_sec),
+		.initial = "30",
+		.min = 0,
+		.max = 600,
+		.group = GROUP_MAY,
+		.help = "a member that lost its connection stays so long, when it asked for it; 0: "
+			"it leaves at once"},
 	{.name = "SFU_STRICT",
 		.type = SET_BOOL,
 		.offset = FIELD(strict),
@@ -472,8 +512,8 @@ static bool *bool_at(const struct config *cfg, size_t offset)
 
 static bool is_string(const struct setting *s)
 {
-	return s->type == SET_STRING || s->type == SET_IP || s->type == SET_CODECS
-	       || s->type == SET_URL;
+	return s->type == SET_STRING || s->type == SET_IP || s->type == SET_IPS
+	       || s->type == SET_CODECS || s->type == SET_URL;
 }
 
 static bool is_bool(const struct setting *s)
@@ -635,6 +675,25 @@ static bool is_ip(const char *text)
 	return inet_pton(AF_INET, text, addr) == 1 || inet_pton(AF_INET6, text, addr) == 1;
 }
 
+static bool are_ips(const char *list)
+{
+	char one[INET6_ADDRSTRLEN];
+
+	for (;;) {
+		size_t len = strcspn(list, ",");
+
+		if (len >= sizeof(one))
+			return false;
+		memcpy(one, list, len);
+		one[len] = '\0';
+		if (!is_ip(one))
+			return false;
+		if (list[len] == '\0')
+			return true;
+		list += len + 1;
+	}
+}
+
 static bool is_url(const char *text)
 {
 	size_t scheme = strncasecmp(text, "http://", 7) == 0    ? 7
@@ -686,6 +745,9 @@ static void allowed(const struct setting *s, char *out, size_t size)
 		break;
 	case SET_IP:
 		snprintf(out, size, "IPv4 or IPv6 address");
+		break;
+	case SET_IPS:
+		snprintf(out, size, "IPv4 or IPv6 addresses, with commas");
 		break;
 	case SET_CODECS:
 		snprintf(out, size, "opus, VP8, VP9, H264, AV1, each at most once, with commas");
@@ -752,6 +814,8 @@ static int set_value(struct config *cfg, const struct setting *s, const char *na
 		return set_string(cfg, s, value);
 	case SET_IP:
 		return is_ip(value) ? set_string(cfg, s, value) : -EINVAL;
+	case SET_IPS:
+		return are_ips(value) ? set_string(cfg, s, value) : -EINVAL;
 	case SET_URL:
 		return is_url(value) ? set_string(cfg, s, value) : -EINVAL;
 	case SET_CODECS:
@@ -1095,6 +1159,9 @@ static enum config_status derive(struct config *cfg, struct config_report *repor
 	cfg->production = env_prod || node_prod;
 	cfg->require_dp = cfg->production && cfg->require_dp_given;
 	cfg->dev_auth = cfg->dev_auth_given && !cfg->production;
+	cfg->require_secure_ws = cfg->production && cfg->require_secure_ws_given;
+	if (cfg->production && !cfg->rate_factor_given)
+		cfg->rate_factor = 10;
 	if (!cfg->key_package_rate_given)
 		cfg->key_package_rate = 4 * cfg->max_participants;
 

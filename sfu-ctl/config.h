@@ -81,6 +81,11 @@ struct config {
 	uint32_t max_rooms; /* SFU_MAX_ROOMS */
 	uint32_t empty_room_sec; /* SFU_EMPTY_ROOM_SEC: rooms never joined; 0 = keep */
 	uint32_t max_frame_bytes; /* SFU_MAX_FRAME_BYTES */
+	uint32_t rate_factor; /* SFU_RATE_FACTOR: times the gateway's limits; 0 = none */
+	uint32_t max_conn_per_address; /* SFU_MAX_CONN_PER_ADDRESS; 0 = any */
+	uint32_t resume_sec; /* SFU_RESUME_SEC: a lost member stays so long; 0 = leaves at once */
+	char *trusted_proxies; /* SFU_TRUSTED_PROXIES: addresses with commas; "" = all */
+	bool require_secure_ws; /* SFU_REQUIRE_SECURE_WS; only in production */
 	bool strict; /* SFU_STRICT */
 
 	uint32_t log_level; /* enum log_level */
@@ -88,6 +93,7 @@ struct config {
 	/* as given, before production and the like were derived from it */
 	char *node_env, *env;
 	bool dev_auth_given, require_dp_given, key_package_rate_given, join_token_given;
+	bool rate_factor_given, require_secure_ws_given;
 };
 
 enum config_status {

@@ -20,6 +20,11 @@
 /* Deeper than json_scan() lets through. */
 #define TOKENER_DEPTH 32
 
+/* Tokens are looked at so often (B10). */
+#define EXPIRY_CHECK_US UINT64_C(60000000)
+/* The year 9999; whatever is later never comes. */
+#define EXPIRY_MAX_SEC UINT64_C(253402300799)
+
 void core_wake_at(struct core *c, uint64_t at_us)
 {
 	if (c->wake_us != 0 && c->wake_us <= at_us)
@@ -102,6 +107,7 @@ struct core *core_create(const struct config *config, const struct core_io *io, 
 	c->media = media;
 	io->random(io->ctx, c->hash_key, sizeof(c->hash_key));
 	table_init(&c->sessions, c->hash_key);
+	table_init(&c->addresses, c->hash_key);
 	table_init(&c->rooms, c->hash_key);
 	table_init(&c->transports, c->hash_key);
 	table_init(&c->transports_by_media, c->hash_key);
@@ -149,6 +155,7 @@ void core_destroy(struct core *c)
 	device_rates_fini(&c->key_packages);
 	device_rates_fini(&c->rekey_begins);
 	table_fini(&c->sessions);
+	table_fini(&c->addresses);
 	table_fini(&c->rooms);
 	table_fini(&c->transports);
 	table_fini(&c->transports_by_media);
@@ -186,15 +193,60 @@ static uint64_t shut_silent(struct core *c, uint64_t now_us)
 	return 0;
 }
 
+static void shut_if_expired(struct session *s, uint64_t wall_ms)
+{
+	struct json_object *payload;
+
+	if (s->closing || s->expires_sec == 0 || s->expires_sec * 1000 > wall_ms)
+		return;
+	payload = json_object_new_object();
+	put_string(payload, "reason", "TOKEN_EXPIRED");
+	put_bool(payload, "retryable", true);
+	outbox_notice(s, "AUTH_FAIL", payload);
+	session_shut(s, 4001, "TOKEN_EXPIRED");
+}
+
+/* B10: tokens that ran out. All at once, since a minute is soon enough. */
+static uint64_t shut_expired(struct core *c, uint64_t now_us)
+{
+	uint64_t wall_ms = c->io.wall_ms(c->io.ctx);
+	struct session *s;
+
+	if (c->expiry_check_us == 0 || c->expiry_check_us > now_us)
+		return c->expiry_check_us;
+	c->expiry_check_us = 0;
+	TAILQ_FOREACH (s, &c->session_list, link) {
+		shut_if_expired(s, wall_ms);
+		if (s->expires_sec != 0 && !s->closing)
+			c->expiry_check_us = now_us + EXPIRY_CHECK_US;
+	}
+	return c->expiry_check_us;
+}
+
+void core_auth_expires(
+	struct core *c, uint64_t session_id, uint64_t request_id, int64_t at_unix_sec)
+{
+	struct session *s = session_find(c, session_id);
+
+	if (s == NULL || s->auth_request != request_id || at_unix_sec <= 0)
+		return;
+	s->expires_sec
+		= (uint64_t)at_unix_sec > EXPIRY_MAX_SEC ? EXPIRY_MAX_SEC : (uint64_t)at_unix_sec;
+	if (c->expiry_check_us == 0)
+		c->expiry_check_us = core_now(c) + EXPIRY_CHECK_US;
+	core_wake_at(c, c->expiry_check_us);
+}
+
 void core_tick(struct core *c)
 {
 	uint64_t now_us = core_now(c);
-	uint64_t next[3];
+	uint64_t next[4];
 
 	c->wake_us = 0;
 	next[0] = shut_silent(c, now_us);
 	next[1] = room_expire(c, now_us);
 	next[2] = rekey_watch_expire(c, now_us);
+	next[3] = shut_expired(c, now_us);
 	for (size_t i = 0; i < sizeof(next) / sizeof(next[0]); i++) {
 		if (next[i] != 0)
 			core_wake_at(c, next[i]);

@@ -65,6 +65,19 @@ void core_session_close(struct session *s, bool clean);
 void core_auth_result(struct core *c, uint64_t session_id, uint64_t request_id,
 	enum auth_verdict verdict, const char *user_id);
 
+/**
+ * The connection is not protected by TLS, nor by a trusted proxy: closed with 4003 where
+ * SFU_REQUIRE_SECURE_WS says so. Right after core_session_open().
+ */
+void core_session_insecure(struct session *s);
+
+/**
+ * When the token expires that core_auth_result() has just accepted for this request (B10). Then:
+ * AUTH_FAIL, close 4001, unless the connection has authenticated anew. Looked at once a minute.
+ */
+void core_auth_expires(
+	struct core *c, uint64_t session_id, uint64_t request_id, int64_t at_unix_sec);
+
 /** Deadlines that are due. */
 void core_tick(struct core *c);
 

@@ -34,6 +34,8 @@ struct core {
 	TAILQ_HEAD(, session) session_list;
 	TAILQ_HEAD(, session) anonymous; /* longest silent first */
 	uint32_t authenticated;
+	uint64_t expiry_check_us; /* next look at expires_sec of the sessions, 0 = none has one */
+	struct table addresses;
 	struct seq_memory seq_memory;
 
 	struct table rooms;

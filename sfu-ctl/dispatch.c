@@ -12,33 +12,33 @@
 #define GATED (NEEDS_AUTH | NEEDS_MEMBER | NEEDS_GATE)
 
 static const struct message_type types[] = {
-	{"HELLO", handle_hello, 0},
-	{"AUTH", handle_auth, 0},
-	{"PING", handle_ping, 0},
-	{"E2EE_CAPS", handle_e2ee_caps, NEEDS_AUTH},
-	{"ROOM_CREATE", handle_room_create, NEEDS_AUTH},
-	{"ROOM_JOIN", handle_room_join, NEEDS_AUTH},
-	{"ROOM_LEAVE", handle_room_leave, NEEDS_AUTH},
-	{"GET_ROUTER_RTP_CAPABILITIES", handle_get_capabilities, NEEDS_AUTH},
-	{"E2EE_READY", handle_e2ee_ready, MEMBER},
-	{"REKEY_BEGIN", handle_rekey_begin, MEMBER},
-	{"REKEY_COMMIT", handle_rekey_commit, MEMBER},
-	{"KEY_PACKAGE", handle_key_package, MEMBER},
-	{"KEY_ACK", handle_key_ack, MEMBER},
-	{"TRANSPORT_CREATE", handle_transport_create, GATED},
-	{"TRANSPORT_CONNECT", handle_transport_connect, GATED},
-	{"TRANSPORT_CLOSE", handle_transport_close, MEMBER},
-	{"ICE_RESTART", handle_ice_restart, NEEDS_AUTH},
-	{"PRODUCE", handle_produce, GATED},
-	{"PRODUCER_CLOSE", handle_producer_close, MEMBER},
-	{"PRODUCER_PAUSE", handle_producer_pause, MEMBER},
-	{"PRODUCER_RESUME", handle_producer_resume, MEMBER},
-	{"CONSUME", handle_consume, GATED},
-	{"CONSUMER_CLOSE", handle_consumer_close, MEMBER},
-	{"CONSUMER_PAUSE", handle_consumer_pause, MEMBER},
-	{"CONSUMER_RESUME", handle_consumer_resume, MEMBER},
-	{"CONSUMER_SET_LAYERS", handle_consumer_set_layers, MEMBER},
-	{"CONSUMER_REQUEST_KEY_FRAME", handle_consumer_key_frame, MEMBER},
+	{"HELLO", handle_hello, 0, RATE_HELLO},
+	{"AUTH", handle_auth, 0, RATE_AUTH},
+	{"PING", handle_ping, 0, RATE_ALL},
+	{"E2EE_CAPS", handle_e2ee_caps, NEEDS_AUTH, RATE_CAPS},
+	{"ROOM_CREATE", handle_room_create, NEEDS_AUTH, RATE_ROOM_CREATE},
+	{"ROOM_JOIN", handle_room_join, NEEDS_AUTH, RATE_ROOM_JOIN},
+	{"ROOM_LEAVE", handle_room_leave, NEEDS_AUTH, RATE_ALL},
+	{"GET_ROUTER_RTP_CAPABILITIES", handle_get_capabilities, NEEDS_AUTH, RATE_ALL},
+	{"E2EE_READY", handle_e2ee_ready, MEMBER, RATE_ALL},
+	{"REKEY_BEGIN", handle_rekey_begin, MEMBER, RATE_REKEY},
+	{"REKEY_COMMIT", handle_rekey_commit, MEMBER, RATE_REKEY},
+	{"KEY_PACKAGE", handle_key_package, MEMBER, RATE_KEY},
+	{"KEY_ACK", handle_key_ack, MEMBER, RATE_KEY},
+	{"TRANSPORT_CREATE", handle_transport_create, GATED, RATE_ALL},
+	{"TRANSPORT_CONNECT", handle_transport_connect, GATED, RATE_ALL},
+	{"TRANSPORT_CLOSE", handle_transport_close, MEMBER, RATE_ALL},
+	{"ICE_RESTART", handle_ice_restart, NEEDS_AUTH, RATE_ALL},
+	{"PRODUCE", handle_produce, GATED, RATE_ALL},
+	{"PRODUCER_CLOSE", handle_producer_close, MEMBER, RATE_ALL},
+	{"PRODUCER_PAUSE", handle_producer_pause, MEMBER, RATE_ALL},
+	{"PRODUCER_RESUME", handle_producer_resume, MEMBER, RATE_ALL},
+	{"CONSUME", handle_consume, GATED, RATE_ALL},
+	{"CONSUMER_CLOSE", handle_consumer_close, MEMBER, RATE_ALL},
+	{"CONSUMER_PAUSE", handle_consumer_pause, MEMBER, RATE_ALL},
+	{"CONSUMER_RESUME", handle_consumer_resume, MEMBER, RATE_ALL},
+	{"CONSUMER_SET_LAYERS", handle_consumer_set_layers, MEMBER, RATE_ALL},
+	{"CONSUMER_REQUEST_KEY_FRAME", handle_consumer_key_frame, MEMBER, RATE_ALL},
 };
 
 static const struct message_type *find(const char *name)
@@ -94,6 +94,11 @@ void dispatch(struct request *r, const char *type)
 	r->type = find(type);
 	if (r->type == NULL) {
 		refuse_type(r, type);
+		return;
+	}
+	// RATE_ALL was counted when the frame came.
+	if (r->type->rate != RATE_ALL && session_rate(r->session, r->type->rate) != RATE_FINE) {
+		request_fail(r, FAULT_RATE);
 		return;
 	}
 	if ((r->type->needs & NEEDS_AUTH) != 0 && r->session->user_id == NULL) {

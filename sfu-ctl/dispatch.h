@@ -14,6 +14,7 @@ struct message_type {
 	const char *name;
 	void (*handle)(struct request *r); /* ends the request, or an await does */
 	uint32_t needs;
+	enum rate_kind rate; /* RATE_ALL: no limit of its own */
 };
 
 /** Run a request: it is ended when this returns, or an await or an auth look-up will end it. */

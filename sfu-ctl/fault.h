@@ -59,6 +59,7 @@
 		"Target is not in the room")                                                       \
 	X(KEY_TARGET_OFFLINE, "KEY_PACKAGE_TARGET_OFFLINE", true, "Target is offline")             \
 	X(KEY_ACK_INVALID, "KEY_ACK_INVALID", false, "fromDeviceId is not the sender's device")    \
+	X(RATE, "RATE_LIMITED", true, "Too many requests")                                         \
 	X(KEY_PACKAGE_RATE, "RATE_LIMITED", true, "Too many key packages")                         \
 	X(REKEY_RATE, "RATE_LIMITED", true, "Too many rekey operations")                           \
 	X(NOT_LEADER, "UNAUTHORIZED", false, "Not the rekey leader")                               \

@@ -82,6 +82,8 @@ void handle_auth_result(struct request *r, int verdict, const char *user_id)
 		request_fail(r, FAULT_NO_MEMORY);
 		return;
 	}
+	s->auth_request = r->id;
+	s->expires_sec = 0; // core_auth_expires() follows, if it does
 	payload = json_object_new_object();
 	put_string(payload, "userId", s->user_id);
 	put_string(payload, "deviceId", s->device_id);

@@ -76,6 +76,8 @@ static void on_auth_done(void *ctx, uint64_t session_id, uint64_t request_id,
 
 	(void)expires_sec;
 	core_auth_result(app->core, session_id, request_id, verdict, user);
+	if (verdict == AUTH_ACCEPTED && expires_sec > 0)
+		core_auth_expires(app->core, session_id, request_id, expires_sec);
 }
 
 static void io_random(void *ctx, void *out, size_t len)

@@ -108,12 +108,17 @@ void outbox_ack(struct session *s, struct json_object *msg_id, enum fault f, con
 	send_frame(s, frame);
 }
 
-void outbox_event(struct peer *p, const char *type, struct json_object *payload)
+void outbox_notice(struct session *s, const char *type, struct json_object *payload)
 {
-	struct json_object *frame = envelope(p->room->core, type);
+	struct json_object *frame = envelope(s->core, type);
 
 	put(frame, "payload", payload);
-	send_frame(p->session, frame);
+	send_frame(s, frame);
+}
+
+void outbox_event(struct peer *p, const char *type, struct json_object *payload)
+{
+	outbox_notice(p->session, type, payload);
 }
 
 static void send_to_room(struct room *room, const struct peer *except, struct json_object *frame)

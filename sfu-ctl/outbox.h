@@ -25,6 +25,9 @@ void outbox_result(struct session *s, const char *type, struct json_object *payl
 void outbox_ack(struct session *s, struct json_object *msg_id, enum fault f, const char *message,
 	struct json_object *details);
 
+/** An event to one connection, without seq. */
+void outbox_notice(struct session *s, const char *type, struct json_object *payload);
+
 /** An event to one member, without seq. */
 void outbox_event(struct peer *p, const char *type, struct json_object *payload);
 

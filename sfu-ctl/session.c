@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "sfu-ctl/session.h"
 
+#include "sfu-ctl/address.h"
 #include "sfu-ctl/bounds.h"
 #include "sfu-ctl/core_impl.h"
 #include "sfu-ctl/dispatch.h"
@@ -186,6 +187,19 @@ int session_set_user(struct session *s, const char *user_id)
 	return 0;
 }
 
+enum rate_verdict session_rate(struct session *s, enum rate_kind kind)
+{
+	const struct config *config = s->core->config;
+	const struct rate_scale scale = {config->rate_factor, 4 * config->max_participants};
+	enum rate_verdict verdict = rate_take(&s->rate, kind, &scale, core_now(s->core));
+
+	if (verdict == RATE_ABUSED) {
+		log_info("session", "too many requests", log_str("peer", s->remote_address));
+		session_shut(s, 4029, "RATE_LIMITED");
+	}
+	return verdict;
+}
+
 void session_shut(struct session *s, uint16_t code, const char *reason)
 {
 	if (s->closing)
@@ -306,11 +320,15 @@ static void begin(struct session *s, struct json_object *frame, struct json_obje
 /* The order of A4. */
 static void process(struct session *s, const char *text, size_t len)
 {
-	enum json_scan_status scan = json_scan(text, len, NULL);
+	enum rate_verdict rate = session_rate(s, RATE_ALL);
+	enum json_scan_status scan;
 	struct json_object *frame, *msg_id = NULL;
 	struct env_fields fields;
 	struct env_result result;
 
+	if (rate == RATE_ABUSED)
+		return;
+	scan = json_scan(text, len, NULL);
 	if (scan == JSON_SCAN_NOT_JSON)
 		return;
 	if (scan != JSON_SCAN_OK) {
@@ -322,6 +340,12 @@ static void process(struct session *s, const char *text, size_t len)
 	frame = parse(s->core, text, len);
 	fields = env_fields_of(frame);
 	json_object_object_get_ex(frame, "msgId", &msg_id);
+	if (rate != RATE_FINE) {
+		// Nothing is recorded: the same frame may come again, later.
+		outbox_ack(s, msg_id, FAULT_RATE, NULL, NULL);
+		json_object_put(frame);
+		return;
+	}
 	window_grow(s);
 	switch (env_check(&s->window, s->core->hash_key, &fields, &result)) {
 	case ENV_DROP:
@@ -428,6 +452,9 @@ struct session *core_session_open(struct core *c, void *conn, const char *remote
 	s->remote_address = strdup(remote_address == NULL ? "" : remote_address);
 	if (s->device_id == NULL || s->remote_address == NULL)
 		goto no_memory;
+	s->address = address_add(&c->addresses, s->remote_address);
+	if (s->address == NULL)
+		goto no_memory;
 	if (table_add(&c->sessions, &s->by_id, &s->id, sizeof(s->id)) < 0)
 		goto no_memory;
 	env_window_init(&s->window, slots, FIRST_WINDOW_SLOTS);
@@ -436,16 +463,26 @@ struct session *core_session_open(struct core *c, void *conn, const char *remote
 	if (c->config->auth_deadline_sec != 0)
 		core_wake_at(
 			c, s->last_frame_us + c->config->auth_deadline_sec * UINT64_C(1000000));
+	if (c->config->max_conn_per_address != 0
+		&& s->address->connections > c->config->max_conn_per_address)
+		session_shut(s, 4029, "TOO_MANY_CONNECTIONS");
 	return s;
 
 no_memory:
 	if (s != NULL) {
+		address_remove(&c->addresses, s->address);
 		free(s->device_id);
 		free(s->remote_address);
 	}
 	free(slots);
 	free(s);
 	return NULL;
+}
+
+void core_session_insecure(struct session *s)
+{
+	if (s->core->config->require_secure_ws)
+		session_shut(s, 4003, "SECURE_TRANSPORT_REQUIRED");
 }
 
 void core_session_close(struct session *s, bool clean)
@@ -482,6 +519,7 @@ void session_destroy(struct session *s, bool clean)
 	}
 	table_remove(&c->sessions, &s->by_id);
 	TAILQ_REMOVE(&c->session_list, s, link);
+	address_remove(&c->addresses, s->address);
 	free(s->device_id);
 	free(s->user_id);
 	free(s->remote_address);

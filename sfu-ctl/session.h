@@ -13,8 +13,10 @@
 
 #include "sfu-ctl/fault.h"
 #include "sfu-ctl/proto/envelope.h"
+#include "sfu-ctl/rate.h"
 #include "sfu-ctl/table.h"
 
+struct address;
 struct core;
 struct message_type;
 struct peer;
@@ -53,9 +55,13 @@ struct session {
 	TAILQ_ENTRY(session) anonymous_link; /* while not authenticated */
 	uint64_t id;
 	char *remote_address; /* for the log */
+	struct address *address; /* where it counts */
+	struct rate rate;
 
 	char *device_id;
 	char *user_id; /* NULL until AUTH_OK */
+	uint64_t auth_request; /* id of the AUTH that was accepted last */
+	uint64_t expires_sec; /* of its token, Unix time; 0 = does not */
 	struct seq_entry *seq_entry; /* of device_id, while authenticated */
 	uint64_t seq; /* last one given out */
 	bool caps_insertable_streams;
@@ -84,6 +90,9 @@ void session_continue_seq(struct session *s);
 
 /** AUTH_OK. 0 or -ENOMEM. */
 int session_set_user(struct session *s, const char *user_id);
+
+/** One request more of a kind (B10). RATE_ABUSED: the connection has been shut. */
+enum rate_verdict session_rate(struct session *s, enum rate_kind kind);
 
 /** Ask ws.c to close; frames that come until then are not read. */
 void session_shut(struct session *s, uint16_t code, const char *reason);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "sfu-ctl/ws.h"
 
+#include "sfu-ctl/address.h"
 #include "sfu-ctl/config.h"
 #include "sfu-ctl/core.h"
 #include "sfu-ctl/http.h"
@@ -432,6 +433,22 @@ static int on_upgrade(struct ws *ws, struct lws *wsi)
 	return take_subprotocol(ws, wsi) ? 0 : refuse_upgrade(wsi);
 }
 
+/* By our TLS, or as a proxy says that may say so (protocol.md B10). */
+static bool is_secure(const struct conn *conn, struct lws *wsi, const char *address)
+{
+	static const char name[] = "x-forwarded-proto:";
+	const struct config *config = conn->ws->config;
+	char proto[16];
+
+	if (config->tls_cert[0] != '\0')
+		return true;
+	if (config->trusted_proxies[0] != '\0' && !address_listed(config->trusted_proxies, address))
+		return false;
+	if (lws_hdr_custom_copy(wsi, proto, sizeof(proto), name, (int)strlen(name)) <= 0)
+		return false;
+	return strcasecmp(proto, "https") == 0 || strcasecmp(proto, "wss") == 0;
+}
+
 static int on_established(struct ws *ws, struct conn *conn, struct lws *wsi)
 {
 	uint64_t now = loop_now_us();
@@ -444,6 +461,8 @@ static int on_established(struct ws *ws, struct conn *conn, struct lws *wsi)
 	conn->session = core_session_open(ws->core, conn, address);
 	if (conn->session == NULL)
 		return -1;
+	if (!is_secure(conn, wsi, address))
+		core_session_insecure(conn->session);
 	conn->heard_us = now;
 	conn->ping_us = now + ws->heartbeat_us;
 	TAILQ_INSERT_TAIL(&ws->by_silence, conn, by_silence);

@@ -47,6 +47,7 @@ struct run {
 	struct core *core;
 	struct connection connections[26];
 	struct auth_call auths[16];
+	struct auth_call answered; /* the last one */
 	struct variable variables[MAX_VARIABLES];
 	size_t variable_count;
 	uint64_t now_us, wake_us;
@@ -229,6 +230,7 @@ static void answer_auth(struct run *run, struct auth_call *call, const char *wha
 {
 	struct auth_call a = *call;
 
+	run->answered = a;
 	call->used = false;
 	if (strcmp(what, "down") == 0)
 		core_auth_result(run->core, a.session_id, a.request_id, AUTH_UNAVAILABLE, NULL);
@@ -548,7 +550,7 @@ static void step_connection(struct run *run, const char *step)
 	surprise(run, "no such step: %s", step);
 }
 
-static void connection_close(struct connection *c)
+static void connection_close(struct connection *c, bool clean)
 {
 	struct session *s = c->session;
 
@@ -559,7 +561,7 @@ static void connection_close(struct connection *c)
 	c->last_seq = 0;
 	c->next_id = 0;
 	c->closed = 0;
-	core_session_close(s, true);
+	core_session_close(s, clean);
 }
 
 static void step_auth(struct run *run, char letter, const char *what)
@@ -653,11 +655,19 @@ static void step(struct run *run, const char *line)
 
 		c->run = run;
 		c->seen_ids = json_object_new_object();
-		c->session = core_session_open(run->core, c, "192.0.2.77");
+		c->session
+			= core_session_open(run->core, c, line[6] == ' ' ? line + 7 : "192.0.2.77");
 		if (c->session == NULL)
 			surprise(run, "not opened");
+	} else if (strncmp(line, "insecure ", 9) == 0) {
+		core_session_insecure(connection_of(run, line[9])->session);
+	} else if (strncmp(line, "expires ", 8) == 0) {
+		core_auth_expires(run->core, run->answered.session_id, run->answered.request_id,
+			1700000000 + (int64_t)(run->now_us / 1000000) + atoi(line + 10));
 	} else if (strncmp(line, "close ", 6) == 0) {
-		connection_close(connection_of(run, line[6]));
+		connection_close(connection_of(run, line[6]), true);
+	} else if (strncmp(line, "lose ", 5) == 0) {
+		connection_close(connection_of(run, line[5]), false);
 	} else if (strncmp(line, "auth ", 5) == 0) {
 		step_auth(run, line[5], line + 7);
 	} else if (strncmp(line, "time ", 5) == 0) {
@@ -718,6 +728,10 @@ static void apply_setting(struct run *run, const char *name, const char *value)
 		{"join_secret", NULL, NULL, &c->join_token_secret},
 		{"join_ttl", NULL, &c->join_token_ttl_sec, NULL},
 		{"join_skip", &c->join_token_skip, NULL, NULL},
+		{"rate", NULL, &c->rate_factor, NULL},
+		{"per_address", NULL, &c->max_conn_per_address, NULL},
+		{"secure", &c->require_secure_ws, NULL, NULL},
+		{"resume_sec", NULL, &c->resume_sec, NULL},
 		{"key_strict", &c->key_strict, NULL, NULL},
 		{"key_rate", NULL, &c->key_package_rate, NULL},
 		{"begin_rate", NULL, &c->rekey_begin_rate, NULL},

@@ -5,6 +5,9 @@
  * One step per line; JSON is written with ' for ". A connection is one capital letter.
  *
  *   open A                     connect
+ *   open A ADDRESS             … from there
+ *   insecure A                 … without TLS
+ *   expires A N                the token of A's last AUTH expires in N seconds
  *   A> TYPE {payload}          send a frame: v, msgId "A-<n>", ts and seq are made up
  *   A! text                    send this text
  *   A< TYPE {payload}          the next frame to A has this type and at least this payload
@@ -14,7 +17,8 @@
  *   A-                         nothing more was sent to A
  *   A~                         forget what was sent to A
  *   A closed CODE              the core asked to close A
- *   close A                    the socket is gone
+ *   close A                    the socket is gone, after a close frame
+ *   lose A                     … without one
  *   auth A user|bad|down       answer the AUTH of A that was made with the token "hold"
  *   time N                     N milliseconds pass; core_tick() where it was asked for
  *   media hold|go              answers of the data plane wait | come

@@ -327,6 +327,77 @@ static int teardown(void **state)
 	return 0;
 }
 
+#define SECRET_32 "0123456789abcdef0123456789abcdef"
+#define PRODUCTION                                                                                 \
+	"NODE_ENV=production", "SUPABASE_URL=https://x", "SUPABASE_ANON_KEY=k", "SFU_REQUIRE_DP=0"
+
+/** protocol.md B4. */
+static void test_join_token(void **state)
+{
+	(void)state;
+	assert_int_equal(ENV(NULL), CONFIG_OK);
+	assert_int_equal(config.join_token, JOIN_TOKEN_OFF);
+	assert_int_equal(ENV("SFU_JOIN_TOKEN=issue"), CONFIG_OK);
+	assert_int_equal(config.join_token, JOIN_TOKEN_ISSUE);
+	assert_true(strlen(config.join_token_secret) >= 32);
+	assert_int_equal(
+		ENV("SFU_JOIN_TOKEN=issue", "CALLS_JOIN_TOKEN_SECRET=short"), CONFIG_INVALID);
+	assert_non_null(strstr(report.error, "CALLS_JOIN_TOKEN_SECRET"));
+	assert_null(strstr(report.error, "short"));
+	assert_int_equal(ENV("CALLS_JOIN_TOKEN_SECRET=" SECRET_32), CONFIG_OK);
+	assert_int_equal(config.join_token, JOIN_TOKEN_OFF);
+	assert_int_equal(ENV(PRODUCTION), CONFIG_OK);
+	assert_int_equal(config.join_token, JOIN_TOKEN_OFF);
+	assert_int_equal(ENV(PRODUCTION, "SUPABASE_JWT_SECRET=" SECRET_32), CONFIG_OK);
+	assert_int_equal(config.join_token, JOIN_TOKEN_REQUIRE);
+	assert_string_equal(config.join_token_secret, SECRET_32);
+	assert_int_equal(
+		ENV(PRODUCTION, "SUPABASE_JWT_SECRET=" SECRET_32, "SFU_JOIN_TOKEN=off"), CONFIG_OK);
+	assert_int_equal(config.join_token, JOIN_TOKEN_OFF);
+	assert_int_equal(ENV(PRODUCTION, "SFU_JOIN_TOKEN=require"), CONFIG_INVALID);
+	assert_int_equal(
+		ENV(PRODUCTION, "CALLS_JOIN_TOKEN_SECRET=" SECRET_32, "CALLS_JOIN_TOKEN_SKIP=1"),
+		CONFIG_INVALID);
+	assert_non_null(strstr(report.error, "CALLS_JOIN_TOKEN_SKIP"));
+}
+
+/** protocol.md B5, B9, B10. */
+static void test_limits(void **state)
+{
+	(void)state;
+	assert_int_equal(ENV(NULL), CONFIG_OK);
+	assert_int_equal(config.rekey_policy, 0);
+	assert_int_equal(config.key_package_rate, 200);
+	assert_int_equal(config.rate_factor, 0);
+	assert_int_equal(config.max_conn_per_address, 0);
+	assert_int_equal(config.resume_sec, 30);
+	assert_false(config.require_secure_ws);
+	assert_false(config.require_double_ratchet);
+	assert_int_equal(ENV("CALLS_MAX_PARTICIPANTS_PER_ROOM=7"), CONFIG_OK);
+	assert_int_equal(config.key_package_rate, 28);
+	assert_int_equal(
+		ENV("CALLS_MAX_PARTICIPANTS_PER_ROOM=7", "SFU_KEY_PACKAGE_RATE=5"), CONFIG_OK);
+	assert_int_equal(config.key_package_rate, 5);
+	assert_int_equal(
+		ENV("SFU_REKEY_POLICY=quorum", "SFU_REKEY_TIMEOUT_MS=999"), CONFIG_INVALID);
+	assert_int_equal(ENV("SFU_REKEY_POLICY=quorum"), CONFIG_OK);
+	assert_int_equal(config.rekey_policy, 2);
+	assert_int_equal(ENV("SFU_REKEY_POLICY=everybody"), CONFIG_INVALID);
+	assert_int_equal(ENV("SFU_RESUME_SEC=601"), CONFIG_INVALID);
+	assert_int_equal(ENV("SFU_TRUSTED_PROXIES=10.0.0.1,::1"), CONFIG_OK);
+	assert_int_equal(ENV("SFU_TRUSTED_PROXIES=10.0.0.1,"), CONFIG_INVALID);
+	assert_int_equal(ENV("SFU_TRUSTED_PROXIES=proxy"), CONFIG_INVALID);
+	assert_int_equal(ENV(PRODUCTION), CONFIG_OK);
+	assert_int_equal(config.rate_factor, 10);
+	assert_true(config.require_secure_ws);
+	assert_int_equal(
+		ENV(PRODUCTION, "SFU_RATE_FACTOR=0", "SFU_REQUIRE_SECURE_WS=0"), CONFIG_OK);
+	assert_int_equal(config.rate_factor, 0);
+	assert_false(config.require_secure_ws);
+	assert_int_equal(ENV(PRODUCTION, "SFU_STRICT_PROD=1"), CONFIG_OK);
+	assert_true(config.require_double_ratchet);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -341,6 +412,8 @@ int main(void)
 		cmocka_unit_test(test_production),
 		cmocka_unit_test(test_command_line),
 		cmocka_unit_test(test_print),
+		cmocka_unit_test(test_join_token),
+		cmocka_unit_test(test_limits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, teardown);

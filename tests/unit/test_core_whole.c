@@ -416,6 +416,169 @@ static const struct script caps_rows[] = {
 				     "B", "b") "B> TRANSPORT_CREATE\nB< ACK E2EE_NOT_READY\n"},
 };
 
+#define TEN(step) step step step step step step step step step step
+#define SIXTY(step) TEN(step) TEN(step) TEN(step) TEN(step) TEN(step) TEN(step)
+#define LIMITED(type, before, allowed)                                                             \
+	{                                                                                          \
+		"B10 rate: " type, 0, "rate=1",                                                    \
+			READY("A", "a") before allowed                                             \
+			"A~\nA> " type "\nA< ACK RATE_LIMITED {'message':'Too many requests',"     \
+			"'retryable':true,'details':{}}\nA> PING\nA< ACK ok\nA-\n"                 \
+	}
+
+static const struct script limit_rows[]
+	= {
+		{"B10 rate: 60 frames in 10 s, then RATE_LIMITED", 0, "rate=1",
+			"open A\n" SIXTY(
+				"A> PING\nA< ACK ok\n") "A> PING\nA< ACK RATE_LIMITED "
+							"{'message':'Too "
+							"many requests','retryable':true}\nA-\n"},
+		{"B10 rate: … one more each sixth of a second", 0, "rate=1",
+			"open A\n" SIXTY(
+				"A> PING\n") "A~\ntime 167\nA> PING\nA< ACK ok\nA> PING\nA< ACK "
+					     "RATE_LIMITED\ntime 10000\n" SIXTY(
+						     "A> PING\nA< ACK ok\n")},
+		{"B10 rate: at five times the rate 4029", 0, "rate=1",
+			"open A\n" SIXTY("A> PING\n") "A~\n" SIXTY("A> PING\nA< ACK RATE_LIMITED\n") "A~\n" SIXTY(
+				"A> PING\n") "A~\n" SIXTY("A> PING\n") "A~\n" SIXTY("A> PING\nA< "
+										    "ACK "
+										    "RATE_"
+										    "LIMITED\n") "A"
+												 " "
+												 "c"
+												 "l"
+												 "o"
+												 "s"
+												 "e"
+												 "d"
+												 " "
+												 "0"
+												 "\nA> "
+												 "P"
+												 "I"
+												 "N"
+												 "G"
+												 "\n"
+												 "A"
+												 "-"
+												 "\nA "
+												 "c"
+												 "l"
+												 "o"
+												 "s"
+												 "e"
+												 "d"
+												 " "
+												 "4"
+												 "0"
+												 "2"
+												 "9"
+												 "\n"},
+		{"B10 rate: what is refused is not recorded", 0, "rate=1",
+			"open A\n" SIXTY(
+				"A> PING\n") "A~\nA! "
+					     "{'v':1,'type':'HELLO','msgId':'m','ts':1,'seq':900}"
+					     "\nA= "
+					     "{'ack':{'ackOfMsgId':'m','ok':false,'error':{'code':'"
+					     "RATE_"
+					     "LIMITED'}}}\nA-\ntime 10000\nA! "
+					     "{'v':1,'type':'HELLO','msgId':'m','ts':1,'seq':900}"
+					     "\nA< "
+					     "WELCOME\nA= {'ack':{'ackOfMsgId':'m','ok':true}}\n"},
+		{"B10 rate: frames that are no JSON count, too", 0, "rate=1",
+			"open A\n" SIXTY("A! nonsense\n") "A> PING\nA< ACK RATE_LIMITED\n"},
+		{"B10 rate: one connection's excess is not another's", 0, "rate=1",
+			"open A\nopen B\n" SIXTY(
+				"A> PING\n") "A~\nA> PING\nA< ACK RATE_LIMITED\nB> PING\nB< "
+					     "ACK ok\n"},
+		{"B10 rate: SFU_RATE_FACTOR multiplies", 0, "rate=2",
+			"open A\n" SIXTY("A> PING\nA< ACK ok\n")
+				SIXTY("A> PING\nA< ACK ok\n") "A> PING\nA< ACK RATE_LIMITED\n"},
+		{"B10 rate: off by default", 0, "",
+			"open A\n" SIXTY("A> HELLO\n") "A~\n" SIXTY("A> HELLO\n") "A~\n" SIXTY("A> "
+											       "HEL"
+											       "LO"
+											       "\n") "A~\n" SIXTY(
+				"A> HELLO\n") "A~\n" SIXTY("A> HELLO\n") "A~\n" SIXTY("A> "
+										      "HELLO\nA< "
+										      "WELCOME\nA< "
+										      "ACK ok\n")},
+		LIMITED("HELLO", "", "A> HELLO\n"),
+		LIMITED("AUTH {'accessToken':'user-a'}", "",
+			"A> AUTH {'accessToken':'user-a'}\nA> AUTH {'accessToken':'user-a'}\n"),
+		LIMITED("E2EE_CAPS {'insertableStreams':true}", "",
+			"A> E2EE_CAPS {'insertableStreams':true}\n"),
+		LIMITED("ROOM_CREATE {'roomId':'r'}", "",
+			"A> ROOM_CREATE {'roomId':'r'}\nA> ROOM_CREATE {'roomId':'r'}\nA> "
+			"ROOM_CREATE "
+			"{'roomId':'r'}\n"),
+		LIMITED("ROOM_JOIN {'roomId':'room'}", "",
+			"A> ROOM_JOIN {'roomId':'room'}\nA> ROOM_JOIN {'roomId':'room'}\nA> "
+			"ROOM_JOIN "
+			"{'roomId':'room'}\nA> ROOM_JOIN {'roomId':'room'}\n"),
+		LIMITED("REKEY_COMMIT {'epoch':9}", "A> REKEY_BEGIN\n",
+			"A> REKEY_COMMIT {'epoch':1}\nA> REKEY_BEGIN\n"),
+		{"B10 rate: KEY_* 4 times the limit of devices", 0, "rate=1 participants=2",
+			READY("A",
+				"a") "A> KEY_ACK\nA> KEY_PACKAGE\nA> KEY_ACK\nA> KEY_ACK\nA> "
+				     "KEY_ACK\nA> "
+				     "KEY_ACK\nA> KEY_ACK\nA> KEY_ACK\nA~\nA> KEY_PACKAGE\nA< ACK "
+				     "RATE_LIMITED\nA> KEY_ACK\nA< ACK RATE_LIMITED\n"},
+		{"B10 rate: a kind's window passes", 0, "rate=1",
+			"open A\nA> HELLO\nA> HELLO\nA~\ntime 14999\nA> HELLO\nA< ACK "
+			"RATE_LIMITED\ntime 1\nA> "
+			"HELLO\nA< WELCOME\nA< ACK ok\n"},
+		{"B10 SFU_MAX_CONN_PER_ADDRESS", 0, "per_address=2",
+			"open A\nopen B\nopen C\nC closed 4029\nA> PING\nA< ACK ok\nclose C\nclose "
+			"B\nopen D\nD "
+			"closed 0\nopen E 192.0.2.78\nE closed 0\n"},
+		{"B10 … an IPv6 network of 64 bits is one place", 0, "per_address=1",
+			"open A 2001:db8::1\nopen B 2001:db8::2\nB closed 4029\nopen C "
+			"2001:db8:0:1::1\nC "
+			"closed 0\n"},
+		{"B10 … an IPv4-mapped address is the IPv4 address", 0, "per_address=1",
+			"open A 192.0.2.1\nopen B ::ffff:192.0.2.1\nB closed 4029\nopen C "
+			"::ffff:192.0.2.2\nC closed 0\n"},
+		{"B10 … any number by default", 0, "",
+			"open A\nopen B\nopen C\nopen D\nopen E\nopen F\nopen G\nopen H\nopen "
+			"I\nopen J\nopen "
+			"K\nK closed 0\nK> PING\nK< ACK ok\n"},
+		{"B10 insecure transport", 0, "secure=1", "open A\ninsecure A\nA closed 4003\n"},
+		{"B10 … allowed by default", 0, "",
+			"open A\ninsecure A\nA closed 0\nA> PING\nA< ACK ok\n"},
+		{"B10 token expiry: AUTH_FAIL without seq, 4001", 0, "",
+			MEMBER("A", "a")
+				MEMBER("B", "b") "A> AUTH {'accessToken':'user-a'}\nA~\nexpires A "
+						 "90\ntime 60000\nA-\nA "
+						 "closed 0\ntime 60000\nA= "
+						 "{'type':'AUTH_FAIL','seq':'-','payload':{"
+						 "'reason':'TOKEN_EXPIRED','retryable':true}}\nA "
+						 "closed 4001\nB~\nclose "
+						 "A\nB< PEER_LEFT\n"},
+		{"B10 … not when it authenticated anew", 0, "",
+			IN("A", "a") "expires A 30\nA> AUTH {'accessToken':'user-a'}\nA~\ntime "
+				     "200000\nA-\nA "
+				     "closed 0\n"},
+		{"B10 … an expiry of an earlier AUTH is no longer heard", 0, "",
+			IN("A", "a") "A> AUTH {'accessToken':'hold'}\nexpires A 30\nauth A "
+				     "user-a\nA~\ntime "
+				     "200000\nA-\nA closed 0\n"},
+		{"B10 device takeover: same user 4009, other user refused", 0, "",
+			MEMBER("A", "a") IN(
+				"B", "a") "B> ROOM_JOIN {'roomId':'room','deviceId':'dev-A'}\nB< "
+					  "ROOM_JOIN_OK\nA closed 4009\nclose A\nfigures "
+					  "{'peers':1}\n" IN("C",
+						  "c") "C> ROOM_JOIN "
+						       "{'roomId':'room','deviceId':'dev-A'}\nC< "
+						       "ACK UNAUTHORIZED\nB closed 0\n"},
+};
+
+static void test_limit(void **state)
+{
+	(void)state;
+	ROWS(limit_rows);
+}
+
 static void test_token(void **state)
 {
 	(void)state;
@@ -443,6 +606,7 @@ static void test_policy(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_token),
 		cmocka_unit_test(test_caps),
 		cmocka_unit_test(test_key),
