@@ -165,15 +165,19 @@ static unsigned ipv4_check(struct worker *w, struct rte_mbuf *m, size_t l2_len, 
 
 static unsigned frame_check(struct worker *w, struct rte_mbuf *m)
 {
-	struct rte_ether_hdr *eth = rte_pktmbuf_mtod(m, struct rte_ether_hdr *);
+	struct rte_ether_hdr *eth;
 	size_t l2_len = sizeof(*eth);
 	rte_be16_t type;
 	uint16_t vlan = 0;
 
 	if (m->nb_segs != 1 && rte_pktmbuf_linearize(m))
 		return DROP_frame_short;
+	// A tag that the driver took out goes back in: answers carry it again.
+	if (m->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED && rte_vlan_insert(&m))
+		return DROP_frame_short;
 	if (rte_pktmbuf_data_len(m) < sizeof(*eth))
 		return DROP_frame_short;
+	eth = rte_pktmbuf_mtod(m, struct rte_ether_hdr *);
 	type = eth->ether_type;
 	if (type == RTE_BE16(RTE_ETHER_TYPE_VLAN)) {
 		struct rte_vlan_hdr *tag = (struct rte_vlan_hdr *)(eth + 1);

@@ -541,6 +541,37 @@ static void echo_replies_have_right_checksums(void **state)
 	}
 }
 
+/** Drivers that take the tag out of the frame (net_af_packet does) hand it over beside it. */
+static void a_tag_beside_the_frame_counts_as_in_it(void **state)
+{
+	static const struct {
+		enum base base;
+		unsigned verdict;
+	} cases[] = {{UDP, CLASSIFIED}, {ARP, ANSWERED}, {ICMP, ANSWERED}};
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		struct frame f, tagged;
+		struct rte_mbuf *m;
+
+		world.w->now_us += 2000;
+		frame_make(&f, cases[i].base);
+		tagged = f;
+		tag_insert(&tagged, 0x6007);
+		m = mbuf_of(&f, f.len);
+		m->vlan_tci = 0x6007;
+		m->ol_flags |= RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED;
+		assert_int_equal(rx_one(m, &m), cases[i].verdict);
+		if (cases[i].base == UDP)
+			classified_check(m, &tagged, 18, UDP_PAYLOAD);
+		else if (cases[i].base == ARP)
+			arp_reply_check(m, &tagged, 18);
+		else
+			icmp_reply_check(m, &tagged, 18);
+		rte_pktmbuf_free(m);
+	}
+}
+
 /** No prefix of a valid frame is taken for it, although the rest lies behind it in the buffer. */
 static void no_prefix_is_a_frame(void **state)
 {
@@ -1090,6 +1121,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_frame_meets_its_verdict),
 		cmocka_unit_test(echo_replies_have_right_checksums),
+		cmocka_unit_test(a_tag_beside_the_frame_counts_as_in_it),
 		cmocka_unit_test(no_prefix_is_a_frame),
 		cmocka_unit_test(segments_are_joined_wherever_they_are_cut),
 		cmocka_unit_test(a_chain_too_long_to_join_is_dropped),
