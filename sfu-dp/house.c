@@ -211,6 +211,7 @@ static void stats_publish(struct house *h)
 	struct sfu_stats_page *page = link_stats_page(h->link);
 	uint64_t v[SFU_STAT_COUNT] = {0};
 	struct programme_figures f;
+	struct link_figures l;
 
 	if (!page)
 		return;
@@ -240,6 +241,8 @@ static void stats_publish(struct house *h)
 	v[SFU_STAT_gauge_mbufs_free] = rte_mempool_avail_count(h->pool);
 	v[SFU_STAT_link_commands] = h->count.commands;
 	v[SFU_STAT_link_refused] = h->count.refused;
+	link_figures(h->link, &l);
+	v[SFU_STAT_link_events_lost] = l.events_lost;
 	for (unsigned i = 0; i < SFU_STAT_COUNT; i++)
 		__atomic_store_n(&page->value[i], v[i], __ATOMIC_RELAXED);
 	__atomic_store_n(&page->updated_us, h->now_us, __ATOMIC_RELAXED);
@@ -272,9 +275,11 @@ static void rest(struct house *h)
 {
 	struct epoll_event e[4];
 	struct programme_figures f;
+	// Commands that wait until there is room for their answers do not keep us awake.
+	bool stuck = link_attached(h->link) && link_event_room(h->link) <= EVENT_RESERVE;
 
 	programme_figures(h->programme, &f);
-	if (h->digesting || link_prepare_sleep(h->link))
+	if (h->digesting || stuck || link_prepare_sleep(h->link))
 		epoll_wait(h->epoll, e, 4, f.transports ? SLEEP_MS : SLEEP_EMPTY_MS);
 	link_awake(h->link);
 }
