@@ -88,9 +88,8 @@ static bool clock_read(struct producer_clock *c, uint32_t *rtp, uint64_t *at_us)
 	for (unsigned tries = 0; tries < 4; tries++) {
 		uint32_t before = atomic_load_explicit(&c->sequence, memory_order_acquire);
 
-		*rtp = atomic_load_explicit(&c->rtp, memory_order_relaxed);
-		*at_us = atomic_load_explicit(&c->at_us, memory_order_relaxed);
-		atomic_thread_fence(memory_order_acquire);
+		*rtp = atomic_load_explicit(&c->rtp, memory_order_acquire);
+		*at_us = atomic_load_explicit(&c->at_us, memory_order_acquire);
 		if (!(before & 1)
 			&& atomic_load_explicit(&c->sequence, memory_order_relaxed) == before)
 			return *at_us != 0;
