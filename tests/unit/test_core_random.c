@@ -29,6 +29,7 @@ struct connection {
 	struct session *session;
 	unsigned seq, asked, answered;
 	bool closing;
+	char last[2048]; /* frame sent, "" before the first */
 };
 
 struct auth_call {
@@ -44,6 +45,7 @@ struct world {
 	struct auth_call auths[CONNECTIONS * 4];
 	char ids[REMEMBERED][40]; /* seen in answers, to be used again */
 	unsigned id_count;
+	char begin_id[40]; /* msgId of the last REKEY_BEGIN that was relayed */
 	uint64_t seed, now_us, wake_us;
 	bool attached;
 };
@@ -68,7 +70,7 @@ static void io_send(void *ctx, void *conn, const char *text, size_t len)
 	struct world *w = ctx;
 	struct connection *c = conn;
 	struct json_object *frame = json_tokener_parse(text);
-	struct json_object *payload = NULL;
+	struct json_object *payload = NULL, *type = NULL, *id = NULL;
 
 	assert_non_null(frame);
 	assert_int_equal(strlen(text), len);
@@ -76,6 +78,10 @@ static void io_send(void *ctx, void *conn, const char *text, size_t len)
 	if (json_object_object_get_ex(frame, "ack", NULL))
 		c->answered++;
 	json_object_object_get_ex(frame, "payload", &payload);
+	json_object_object_get_ex(frame, "type", &type);
+	json_object_object_get_ex(frame, "msgId", &id);
+	if (strcmp(json_object_get_string(type), "REKEY_BEGIN") == 0)
+		snprintf(w->begin_id, sizeof(w->begin_id), "%s", json_object_get_string(id));
 	remember(w, payload, "transportId");
 	remember(w, payload, "producerId");
 	remember(w, payload, "consumerId");
@@ -164,13 +170,13 @@ static void random_frame(struct world *w, struct connection *c, char *out, size_
 	static const char *const types[] = {"HELLO", "AUTH", "AUTH", "E2EE_CAPS", "E2EE_CAPS",
 		"PING", "ROOM_CREATE", "ROOM_JOIN", "ROOM_JOIN", "ROOM_JOIN", "ROOM_LEAVE",
 		"E2EE_READY", "E2EE_READY", "E2EE_READY", "E2EE_READY", "REKEY_BEGIN",
-		"REKEY_COMMIT", "KEY_PACKAGE", "KEY_ACK", "TRANSPORT_CREATE", "TRANSPORT_CREATE",
-		"TRANSPORT_CREATE", "TRANSPORT_CONNECT", "TRANSPORT_CLOSE", "ICE_RESTART",
-		"PRODUCE", "PRODUCE", "PRODUCE", "PRODUCE", "PRODUCE", "PRODUCER_CLOSE",
-		"PRODUCER_PAUSE", "PRODUCER_RESUME", "CONSUME", "CONSUME", "CONSUME", "CONSUME",
-		"CONSUME", "CONSUMER_CLOSE", "CONSUMER_PAUSE", "CONSUMER_RESUME",
-		"CONSUMER_SET_LAYERS", "CONSUMER_REQUEST_KEY_FRAME", "GET_ROUTER_RTP_CAPABILITIES",
-		"NONSENSE"};
+		"REKEY_COMMIT", "KEY_PACKAGE", "KEY_ACK", "KEY_ACK", "TRANSPORT_CREATE",
+		"TRANSPORT_CREATE", "TRANSPORT_CREATE", "TRANSPORT_CONNECT", "TRANSPORT_CLOSE",
+		"ICE_RESTART", "PRODUCE", "PRODUCE", "PRODUCE", "PRODUCE", "PRODUCE",
+		"PRODUCER_CLOSE", "PRODUCER_PAUSE", "PRODUCER_RESUME", "CONSUME", "CONSUME",
+		"CONSUME", "CONSUME", "CONSUME", "CONSUMER_CLOSE", "CONSUMER_PAUSE",
+		"CONSUMER_RESUME", "CONSUMER_SET_LAYERS", "CONSUMER_REQUEST_KEY_FRAME",
+		"GET_ROUTER_RTP_CAPABILITIES", "NONSENSE"};
 	uint32_t device = roll(w, 5);
 
 	c->seq++;
@@ -178,6 +184,7 @@ static void random_frame(struct world *w, struct connection *c, char *out, size_
 		"{\"v\":1,\"type\":\"%s\",\"msgId\":\"%u\",\"ts\":0,\"seq\":%u,\"payload\":{"
 		"\"client\":{\"deviceId\":\"d%u\"},%s\"accessToken\":\"%u\","
 		"\"insertableStreams\":true,\"epoch\":%u,\"targetDeviceId\":\"d%u\","
+		"\"refId\":\"%s\","
 		"\"direction\":\"%s\",\"transportId\":\"%s\",\"producerId\":\"%s\","
 		"\"consumerId\":\"%s\",\"kind\":\"audio\",\"spatialLayer\":1,"
 		"\"dtlsParameters\":{\"fingerprints\":[{\"algorithm\":\"sha-256\",\"value\":\"A\"}]"
@@ -187,14 +194,12 @@ static void random_frame(struct world *w, struct connection *c, char *out, size_
 		roll(w, 3) == 0   ? ""
 		: roll(w, 8) == 0 ? "\"roomId\":\"s\","
 				  : "\"roomId\":\"r\",",
-		roll(w, 3), roll(w, 3), device, roll(w, 2) == 0 ? "send" : "recv", some_id(w),
-		some_id(w), some_id(w), roll(w, 4) == 0 ? ",\"deviceId\":\"d1\"" : "");
+		roll(w, 3), roll(w, 3), device, w->begin_id, roll(w, 2) == 0 ? "send" : "recv",
+		some_id(w), some_id(w), some_id(w), roll(w, 4) == 0 ? ",\"deviceId\":\"d1\"" : "");
 }
 
 static void speak(struct world *w, struct connection *c)
 {
-	char text[2048];
-
 	if (c->session == NULL) {
 		memset(c, 0, sizeof(*c));
 		c->session = core_session_open(w->core, c, "192.0.2.9");
@@ -206,9 +211,11 @@ static void speak(struct world *w, struct connection *c)
 		memset(c, 0, sizeof(*c));
 		return;
 	}
-	random_frame(w, c, text, sizeof(text));
+	// A client that waits for its ACK sends the same once more (A4.5, C4).
+	if (c->last[0] == '\0' || roll(w, 10) != 0)
+		random_frame(w, c, c->last, sizeof(c->last));
 	c->asked++;
-	core_session_message(c->session, text, strlen(text));
+	core_session_message(c->session, c->last, strlen(c->last));
 }
 
 static void disturb(struct world *w)
@@ -265,6 +272,8 @@ static void run(uint64_t seed, bool media_mode)
 	assert_int_equal(config_init(&config), 0);
 	config.max_participants = 3;
 	config.max_rooms = 2;
+	config.rekey_policy = (uint32_t)seed % 3;
+	config.committer_ready = seed % 5 == 0;
 	w->seed = seed;
 	w->now_us = 1;
 	if (media_mode)
