@@ -309,6 +309,14 @@ static const struct setting settings[] = {
 		.group = GROUP_MAY,
 		.help = "when set, checked against the data plane's port"},
 
+	{.name = "SFU_METRICS_TOKEN",
+		.type = SET_STRING,
+		.offset = FIELD(metrics_token),
+		.initial = "",
+		.secret = true,
+		.group = GROUP_MAY,
+		.help = "/metrics only with this as bearer token; unset: for everybody"},
+
 	{.name = "SFU_HEARTBEAT_SEC",
 		.type = SET_NUMBER,
 		.offset = FIELD(heartbeat_sec),

@@ -43,6 +43,7 @@ struct config {
 	char *jwks_url; /* SFU_JWKS_URL; "" = that of supabase_url */
 	char *jwt_audience, *jwt_issuer; /* SFU_JWT_…; issuer "" = that of supabase_url */
 	char *jwt_secret; /* SFU_JWT_SECRET: HS256; "" = refused */
+	char *metrics_token; /* SFU_METRICS_TOKEN; "" = /metrics is for everybody */
 	bool dev_auth; /* CALLS_DEV_INSECURE_AUTH; always false in production */
 	uint32_t auth_deadline_sec;
 	uint32_t join_token; /* SFU_JOIN_TOKEN: enum join_token_mode */

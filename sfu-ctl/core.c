@@ -265,6 +265,11 @@ void core_figures(const struct core *c, struct core_figures *out)
 	};
 }
 
+const struct tally *core_tally(const struct core *c)
+{
+	return &c->tally;
+}
+
 struct json_object *core_rooms_by_region(const struct core *c)
 {
 	struct json_object *out = json_object_new_object();

@@ -90,5 +90,9 @@ struct core_figures {
 };
 void core_figures(const struct core *c, struct core_figures *out);
 
+struct tally;
+/** What it has done so far; valid as long as the core. */
+const struct tally *core_tally(const struct core *c);
+
 /** New object {"<region>": rooms, …}; the caller puts it. */
 struct json_object *core_rooms_by_region(const struct core *c);

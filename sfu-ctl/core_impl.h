@@ -14,6 +14,7 @@
 #include "sfu-ctl/proto/envelope.h"
 #include "sfu-ctl/seq_memory.h"
 #include "sfu-ctl/table.h"
+#include "sfu-ctl/tally.h"
 
 struct await;
 struct room;
@@ -37,6 +38,7 @@ struct core {
 	uint64_t expiry_check_us; /* next look at expires_sec of the sessions, 0 = none has one */
 	struct table addresses;
 	struct seq_memory seq_memory;
+	struct tally tally;
 
 	struct table rooms;
 	TAILQ_HEAD(, room) room_list;

@@ -162,6 +162,7 @@ static void commit(struct peer *committer, double epoch, enum e2ee_verdict verdi
 	struct peer *p;
 
 	if (verdict == E2EE_COMMIT_NEW) {
+		room->core->tally.rekeys[TALLY_COMMITTED]++;
 		e2ee_room_commit(&room->e2ee, epoch);
 		room->version++;
 		room_program(room);

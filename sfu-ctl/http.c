@@ -5,6 +5,7 @@
 #include "sfu-ctl/core.h"
 #include "sfu-ctl/loop.h"
 #include "sfu-ctl/media.h"
+#include "sfu-ctl/metrics.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -86,9 +87,9 @@ static void add_number(struct json_object *object, const char *key, uint64_t val
 	json_object_object_add(object, key, json_object_new_int64((int64_t)value));
 }
 
-static void add_true(struct json_object *object, const char *key)
+static void add_bool(struct json_object *object, const char *key, bool value)
 {
-	json_object_object_add(object, key, json_object_new_boolean(true));
+	json_object_object_add(object, key, json_object_new_boolean(value));
 }
 
 static uint64_t uptime_sec(const struct http_site *site)
@@ -96,27 +97,27 @@ static uint64_t uptime_sec(const struct http_site *site)
 	return (loop_now_us() - site->started_us) / 1000000u;
 }
 
-static void answer_health(const struct http_site *site, struct http_answer *out)
+static void answer_health(const struct http_site *site, bool ok, struct http_answer *out)
 {
 	struct json_object *health = json_object_new_object();
 	struct json_object *hints = json_object_new_object();
 	struct core_figures figures;
 
 	core_figures(site->core, &figures);
-	add_true(health, "ok");
+	add_bool(health, "ok", ok);
 	add_string(health, "region", site->config->region);
 	add_string(health, "nodeId", site->config->node_id);
-	add_true(health, "wsReady");
+	add_bool(health, "wsReady", true);
 	add_number(health, "rooms", figures.rooms);
 	add_number(health, "peers", figures.bound_peers);
 	add_number(health, "uptimeSec", uptime_sec(site));
-	add_true(hints, "healthy");
+	add_bool(hints, "healthy", ok);
 	add_string(hints, "preferredRegion", site->config->region);
 	json_object_object_add(health, "failoverHints", hints);
-	answer_json(out, 200, health);
+	answer_json(out, ok ? 200 : 503, health);
 }
 
-static void answer_metrics(const struct http_site *site, struct http_answer *out)
+static void answer_figures(const struct http_site *site, struct http_answer *out)
 {
 	struct json_object *metrics = json_object_new_object();
 	struct json_object *plane = json_object_new_object();
@@ -142,12 +143,30 @@ static void answer_metrics(const struct http_site *site, struct http_answer *out
 	answer_json(out, 200, metrics);
 }
 
-static void answer_not_found(struct http_answer *out)
+static void answer_error(struct http_answer *out, unsigned status, const char *error)
 {
 	struct json_object *object = json_object_new_object();
 
-	add_string(object, "error", "not_found");
-	answer_json(out, 404, object);
+	add_string(object, "error", error);
+	answer_json(out, status, object);
+}
+
+/** Figures in the form that was asked for (B12). */
+static void answer_metrics(const struct http_site *site, const struct http_request *request,
+	enum metrics_format format, struct http_answer *out)
+{
+	if (!metrics_allowed(request->authorization, site->config->metrics_token)) {
+		answer_error(out, 401, "unauthorized");
+		return;
+	}
+	if (format == METRICS_JSON) {
+		answer_figures(site, out);
+		return;
+	}
+	out->body = metrics_write(site, format);
+	out->status = out->body != NULL ? 200 : 503;
+	out->content_type = metrics_content_type(format);
+	out->length = out->body != NULL ? strlen(out->body) : 0;
 }
 
 /* --- files --- */
@@ -252,24 +271,44 @@ void http_site_close(struct http_site *site)
 	site->root_fd = -1;
 }
 
+bool http_site_ready(const struct http_site *site)
+{
+	return !site->draining
+	       && (!site->config->require_dp
+		       || (site->media != NULL && media_attached(site->media)));
+}
+
+/** False: the path is no name of ours. The whole target is compared: a query makes it another. */
+static bool answer_name(
+	const struct http_site *site, const struct http_request *request, struct http_answer *out)
+{
+	const char *path = request->path;
+
+	if (request->has_query)
+		return false;
+	if (strcmp(path, "/health") == 0 || strcmp(path, "/healthz") == 0)
+		answer_health(site, true, out);
+	else if (strcmp(path, "/ready") == 0)
+		answer_health(site, http_site_ready(site), out);
+	else if (strcmp(path, "/metrics") == 0)
+		answer_metrics(site, request, metrics_choose(request->accept), out);
+	else if (strcmp(path, "/metrics/prometheus") == 0)
+		answer_metrics(site, request,
+			metrics_choose(request->accept) == METRICS_OPENMETRICS ? METRICS_OPENMETRICS
+									       : METRICS_TEXT,
+			out);
+	else
+		return false;
+	return true;
+}
+
 void http_answer(
 	const struct http_site *site, const struct http_request *request, struct http_answer *out)
 {
-	static const char *const health[] = {"/health", "/healthz", "/ready"};
-
 	memset(out, 0, sizeof(*out));
 	out->fd = -1;
-	// The whole target is compared: with a query these names mean nothing.
-	for (size_t i = 0; i < sizeof(health) / sizeof(health[0]); i++) {
-		if (!request->has_query && strcmp(request->path, health[i]) == 0) {
-			answer_health(site, out);
-			return;
-		}
-	}
-	if (!request->has_query && strcmp(request->path, "/metrics") == 0)
-		answer_metrics(site, out);
-	else if (!answer_file(site, request, out))
-		answer_not_found(out);
+	if (!answer_name(site, request, out) && !answer_file(site, request, out))
+		answer_error(out, 404, "not_found");
 }
 
 void http_answer_free(struct http_answer *answer)

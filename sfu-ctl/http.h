@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /**
- * What plain HTTP requests get (protocol.md A9): health, metrics, the files of the page, 404.
+ * What plain HTTP requests get (protocol.md A9, B12): health, metrics, the files of the page, 404.
  * No sockets: ws.c asks and sends.
  */
 #pragma once
@@ -9,15 +9,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct auth;
 struct config;
 struct core;
 struct media;
+struct ws;
 
 /** Where answers come from. Filled in by main.c; root_fd by http_site_open(). */
 struct http_site {
 	const struct config *config;
 	const struct core *core;
-	const struct media *media; /* NULL in fallback mode */
+	struct media *media; /* NULL in fallback mode; only read */
+	const struct auth *auth; /* NULL: no figures of it */
+	const struct ws *ws; /* NULL until it listens */
+	bool draining; /* no new rooms here: written by main.c */
 	uint64_t started_us;
 	int root_fd; /* SFU_WEB_ROOT; -1 = none */
 };
@@ -26,6 +31,8 @@ struct http_request {
 	const char *path; /* decoded, without the query; NUL terminated */
 	bool has_query;
 	const char *if_none_match; /* "" = none */
+	const char *accept; /* "" = none */
+	const char *authorization; /* "" = none */
 };
 
 #define HTTP_ETAG_BYTES 64u
@@ -53,6 +60,9 @@ extern const struct http_header http_page_headers[];
 /** Open SFU_WEB_ROOT. 0 or negative errno. */
 int http_site_open(struct http_site *site);
 void http_site_close(struct http_site *site);
+
+/** Is this node one for new rooms? Not while it drains, nor without a data plane that it must have. */
+bool http_site_ready(const struct http_site *site);
 
 /** Answer a request, of whatever method. Without memory the answer is 503 without a body. */
 void http_answer(

@@ -226,6 +226,7 @@ static int start_site(struct app *app)
 		.config = &app->config,
 		.core = app->core,
 		.media = app->media,
+		.auth = app->auth,
 		.started_us = loop_now_us(),
 	};
 	result = http_site_open(&app->site);
@@ -277,6 +278,7 @@ static int start_serving(struct app *app)
 		complain(err);
 		return -1;
 	}
+	app->site.ws = app->ws;
 	printf("sfu-ctl ready: port %u region %s node %s mode %s%s\n", app->config.port,
 		app->config.region, app->config.node_id,
 		app->media != NULL && media_attached(app->media) ? "media" : "fallback",

@@ -94,6 +94,7 @@ void outbox_ack(struct session *s, struct json_object *msg_id, enum fault f, con
 	struct json_object *ack = json_object_new_object();
 	char uuid[UUID_BYTES];
 
+	s->core->tally.acks[f]++;
 	if (msg_id == NULL) {
 		outbox_uuid(s->core, uuid);
 		put_string(ack, "ackOfMsgId", uuid);

@@ -70,9 +70,11 @@ void rekey_watch_news(struct room *room, enum rekey_news news)
 	case REKEY_NO_NEWS:
 		return;
 	case REKEY_ABORT_TIMEOUT:
+		room->core->tally.rekeys[TALLY_TIMEOUT]++;
 		tell_abort(room, "TIMEOUT");
 		break;
 	case REKEY_ABORT_LEADER_LOST:
+		room->core->tally.rekeys[TALLY_LEADER_LOST]++;
 		tell_abort(room, "LEADER_LOST");
 		break;
 	case REKEY_REQUIRED:

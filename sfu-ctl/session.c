@@ -84,6 +84,8 @@ static void request_end(
 	bool replay = r->replay_producers;
 	uint64_t outcome;
 
+	if (f == FAULT_NONE && r->type->handle == handle_room_join)
+		tally_join(&s->core->tally, core_now(s->core) - r->begun_us);
 	outbox_ack(s, r->msg_id, f, message, details);
 	outcome = outcome_encode(f, message, details);
 	if (!env_record_outcome(&s->window, r->ticket, outcome))
@@ -313,6 +315,7 @@ static void begin(struct session *s, struct json_object *frame, struct json_obje
 		.msg_id = json_object_get(msg_id),
 		.payload = payload,
 		.ticket = ticket,
+		.begun_us = core_now(s->core),
 	};
 	dispatch(r, fields->type.string);
 }

@@ -37,6 +37,7 @@ struct request {
 	const struct json_object *payload; /* in frame; NULL counts as {} */
 	struct peer *peer; /* of types that ask for membership; not valid over an await */
 	uint64_t ticket; /* of the window */
+	uint64_t begun_us;
 	bool replay_producers; /* after the ACK (B6) */
 };
 

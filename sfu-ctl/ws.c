@@ -31,6 +31,8 @@
 #define BODY_MAX_BYTES 65536u
 #define FILE_CHUNK_BYTES 16384u
 #define PATH_BYTES 1024u
+#define ACCEPT_BYTES 512u
+#define AUTHORIZATION_BYTES 1024u
 /** Descriptors that are not connections: log, link, curl, TLS files. */
 #define RESERVED_FDS 64u
 #define MAX_FDS 65536u
@@ -535,6 +537,8 @@ static int transfer_start(struct conn *conn, struct lws *wsi)
 		return -1;
 	if (t->last && add_header(wsi, "connection:", "close", &p, end))
 		return -1;
+	if (answer->status == 401 && add_header(wsi, "www-authenticate:", "Bearer", &p, end))
+		return -1;
 	// libwebsockets counts towards a length that it was told itself; there is no body with these.
 	if (t->head || answer->status == 304) {
 		t->sent = answer->length;
@@ -594,7 +598,11 @@ static bool is_get_or_head(struct lws *wsi, bool *head)
 static int on_http(struct ws *ws, struct conn *conn, struct lws *wsi, const char *uri, size_t len)
 {
 	char path[PATH_BYTES] = "", etag[HTTP_ETAG_BYTES] = "", length[16] = "";
-	struct http_request request = {.path = path, .if_none_match = etag};
+	char accept[ACCEPT_BYTES] = "", authorization[AUTHORIZATION_BYTES] = "";
+	struct http_request request = {.path = path,
+		.if_none_match = etag,
+		.accept = accept,
+		.authorization = authorization};
 	struct transfer *t;
 	unsigned long body = 0;
 	bool plain;
@@ -616,12 +624,18 @@ static int on_http(struct ws *ws, struct conn *conn, struct lws *wsi, const char
 	request.has_query = lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_URI_ARGS) > 0;
 	if (lws_hdr_copy(wsi, etag, sizeof(etag), WSI_TOKEN_HTTP_IF_NONE_MATCH) < 0)
 		etag[0] = '\0';
+	if (lws_hdr_copy(wsi, accept, sizeof(accept), WSI_TOKEN_HTTP_ACCEPT) < 0)
+		accept[0] = '\0';
+	if (lws_hdr_copy(wsi, authorization, sizeof(authorization), WSI_TOKEN_HTTP_AUTHORIZATION)
+		< 0)
+		authorization[0] = '\0';
 	plain = is_get_or_head(wsi, &t->head);
 	if (lws_hdr_copy(wsi, length, sizeof(length), WSI_TOKEN_HTTP_CONTENT_LENGTH) > 0)
 		body = strtoul(length, NULL, 10);
 	else if (lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH) > 0)
 		body = ULONG_MAX;
 	http_answer(ws->site, &request, &t->answer);
+	explicit_bzero(authorization, sizeof(authorization));
 
 	// What follows the header could be taken for a request: read it first, or close afterwards.
 	t->deferred = !plain && body > 0 && body <= BODY_MAX_BYTES;
