@@ -246,6 +246,7 @@ static unsigned rtp_open(struct worker *w, struct transport *t, const struct tra
 	uint8_t *buf = rte_pktmbuf_mtod(m, uint8_t *);
 	size_t len = rte_pktmbuf_data_len(m);
 	struct pkt *pkt = pkt_of(m);
+	unsigned room = DROP_COUNT;
 	struct rx_stream *stream;
 	struct binding b;
 	int plain;
@@ -255,8 +256,10 @@ static unsigned rtp_open(struct worker *w, struct transport *t, const struct tra
 	stream = transport_stream_find(t, pkt->rtp.ssrc);
 	if (!binding_find(w, t, stream, buf, &pkt->rtp, &b))
 		return DROP_srtp_ssrc;
-	if (!stream && t->streams[TRANSPORT_STREAMS - 1].used)
-		return DROP_srtp_ssrc_limit;
+	if (!stream)
+		room = transport_stream_room(w->objects, t, pkt->rtp.ssrc);
+	if (room != DROP_COUNT)
+		return room;
 	switch (srtp_rx_check(stream ? &stream->srtp : &nothing_seen, pkt->rtp.seq, &pkt->index)) {
 	case SRTP_OK:
 		break;
@@ -272,18 +275,19 @@ static unsigned rtp_open(struct worker *w, struct transport *t, const struct tra
 									: DROP_srtp_auth;
 	rte_pktmbuf_trim(m, (uint16_t)(len - (size_t)plain));
 	if (!stream)
-		stream = transport_stream_add(t, pkt->rtp.ssrc);
+		stream = transport_stream_add(w->objects, t, pkt->rtp.ssrc);
 	srtp_rx_commit(&stream->srtp, pkt->index);
 	binding_commit(stream, &b);
 	return opened(m, stream, &b);
 }
 
-static unsigned rtcp_open(
-	struct transport *t, const struct transport_keys *keys, struct rte_mbuf *m)
+static unsigned rtcp_open(struct worker *w, struct transport *t, const struct transport_keys *keys,
+	struct rte_mbuf *m)
 {
 	static const struct srtcp_rx_stream nothing_seen;
 	uint8_t *buf = rte_pktmbuf_mtod(m, uint8_t *);
 	size_t len = rte_pktmbuf_data_len(m);
+	unsigned room = DROP_COUNT;
 	struct rx_stream *stream;
 	struct srtcp_view view;
 	int plain;
@@ -297,8 +301,10 @@ static unsigned rtcp_open(
 		return DROP_rtp_malformed;
 	}
 	stream = transport_stream_find(t, view.ssrc);
-	if (!stream && t->streams[TRANSPORT_STREAMS - 1].used)
-		return DROP_srtp_ssrc_limit;
+	if (!stream)
+		room = transport_stream_room(w->objects, t, view.ssrc);
+	if (room != DROP_COUNT)
+		return room;
 	if (srtcp_rx_check(stream ? &stream->srtcp : &nothing_seen, view.index) != SRTP_OK)
 		return DROP_srtcp_replay;
 	plain = keys->engine->rtcp_open(keys->rx, buf, &view);
@@ -306,7 +312,7 @@ static unsigned rtcp_open(
 		return DROP_srtcp_auth;
 	rte_pktmbuf_trim(m, (uint16_t)(len - (size_t)plain));
 	if (!stream)
-		stream = transport_stream_add(t, view.ssrc);
+		stream = transport_stream_add(w->objects, t, view.ssrc);
 	srtcp_rx_commit(&stream->srtcp, view.index);
 	return DROP_COUNT;
 }
@@ -345,7 +351,7 @@ void srtp_open_burst(struct worker *w, struct rte_mbuf **m, unsigned n)
 				continue;
 			}
 		} else {
-			verdict = rtcp_open(t, keys, m[i]);
+			verdict = rtcp_open(w, t, keys, m[i]);
 			if (verdict == DROP_COUNT) {
 				rtcp_packet(w, m[i]);
 				continue;

@@ -55,18 +55,53 @@ struct rx_stream *transport_stream_find(struct transport *t, uint32_t ssrc)
 	return NULL;
 }
 
-struct rx_stream *transport_stream_add(struct transport *t, uint32_t ssrc)
+/** Its producer is gone, or feeds on another SSRC now: nothing of it will be taken any more. */
+static bool stream_is_over(const struct objects *o, const struct rx_stream *s)
 {
-	// Never removed, so that the used ones come first: their replay windows live as long as
-	// the keys.
+	const struct producer *p = producer_find(o, s->producer);
+
+	if (!s->producer)
+		return false;
+	return !p || (!s->rtx && p->bound_ssrc[s->encoding] != s->ssrc);
+}
+
+/** A place for one more: a free one, or that of the stream that is over for longest; or NULL. */
+static struct rx_stream *stream_place(const struct objects *o, struct transport *t)
+{
+	struct rx_stream *oldest = NULL;
+
+	// The used ones come first.
 	for (unsigned i = 0; i < TRANSPORT_STREAMS; i++) {
-		if (t->streams[i].used)
-			continue;
-		t->streams[i].ssrc = ssrc;
-		t->streams[i].used = 1;
-		return &t->streams[i];
+		struct rx_stream *s = &t->streams[i];
+
+		if (!s->used)
+			return s;
+		if (stream_is_over(o, s) && (!oldest || s->last_us < oldest->last_us))
+			oldest = s;
 	}
-	return NULL;
+	return t->retired_count < TRANSPORT_RETIRED ? oldest : NULL;
+}
+
+unsigned transport_stream_room(const struct objects *o, struct transport *t, uint32_t ssrc)
+{
+	for (uint32_t i = 0; i < t->retired_count; i++) {
+		if (t->retired_ssrc[i] == ssrc)
+			return DROP_srtp_ssrc;
+	}
+	return stream_place(o, t) ? DROP_COUNT : DROP_srtp_ssrc_limit;
+}
+
+struct rx_stream *transport_stream_add(const struct objects *o, struct transport *t, uint32_t ssrc)
+{
+	struct rx_stream *s = stream_place(o, t);
+
+	RTE_VERIFY(s);
+	if (s->used)
+		t->retired_ssrc[t->retired_count++] = s->ssrc;
+	memset(s, 0, sizeof(*s));
+	s->ssrc = ssrc;
+	s->used = 1;
+	return s;
 }
 
 struct consumer *transport_consumer_find(struct transport *t, uint32_t ssrc)

@@ -31,8 +31,14 @@ void transport_notices_retry(struct worker *w, struct transport *t);
 /** The stream of an SSRC, or NULL. */
 struct rx_stream *transport_stream_find(struct transport *t, uint32_t ssrc);
 
-/** A new stream, or NULL when the transport has TRANSPORT_STREAMS. After authentication only. */
-struct rx_stream *transport_stream_add(struct transport *t, uint32_t ssrc);
+/**
+ * Whether a stream may be added for an SSRC that has none: DROP_COUNT, or why not. Nothing changes;
+ * for before authentication.
+ */
+unsigned transport_stream_room(const struct objects *o, struct transport *t, uint32_t ssrc);
+
+/** A new stream. After authentication, and only where transport_stream_room() said yes. */
+struct rx_stream *transport_stream_add(const struct objects *o, struct transport *t, uint32_t ssrc);
 
 /** The consumer of this transport that has this SSRC, or NULL. */
 struct consumer *transport_consumer_find(struct transport *t, uint32_t ssrc);

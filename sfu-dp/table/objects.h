@@ -27,8 +27,10 @@
 
 /** Validated tuples of one transport (webrtc.md 1: mediasoup keeps 8). */
 #define TRANSPORT_TUPLES 8u
-/** SSRCs followed per transport, RTP and RTCP sources together. */
+/** SSRCs followed per transport at a time, RTP and RTCP sources together. */
 #define TRANSPORT_STREAMS 32u
+/** SSRCs per transport that were followed and never will be again: their replay state is gone. */
+#define TRANSPORT_RETIRED 224u
 
 struct room {
 	uint64_t handle; /* 0 = free slot */
@@ -67,7 +69,7 @@ struct transport_tuple {
 	uint32_t id; /* 1.., never reused within the transport: for DTLS answers */
 };
 
-/** One received SSRC of a transport. Owner. Lives as long as the transport: replay state. */
+/** One received SSRC of a transport. Owner. */
 struct rx_stream {
 	uint32_t ssrc;
 	uint8_t used;
@@ -172,6 +174,8 @@ struct transport {
 	int64_t clock_delta_us; /* client's NTP clock less ours, least network delay; with clock_known */
 	uint8_t clock_known;
 	struct rx_stream streams[TRANSPORT_STREAMS];
+	uint32_t retired_ssrc[TRANSPORT_RETIRED];
+	uint32_t retired_count;
 	uint64_t rx_packets, rx_bytes;
 };
 

@@ -818,6 +818,64 @@ static void an_ssrc_is_learnt_by_mid_and_changed_by_it(void **state)
 	call_close(&call);
 }
 
+/** A screen shared and shared no more, a hundred times: each time a source of its own. */
+static void sources_come_and_go_without_end(void **state)
+{
+	// An empty receiver report of the first of them.
+	static const uint8_t report[] = {0x80, 201, 0, 1, 0x40, 0, 0, 0};
+	const unsigned times = 100;
+	struct pkt_rtp p;
+	struct call call;
+
+	(void)state;
+	call_open(&call, 1, true, SFU_SRTP_AEAD_AES_128_GCM);
+	alice_sends(&call);
+	p = packet(&call);
+	p.mid = "1";
+	for (uint32_t k = 0; k < times; k++) {
+		struct sfu_command put = {
+			.type = SFU_CMD_PUT_PRODUCER,
+			.version = 1,
+			.handle = sfu_handle_make(1, k + 1),
+			.u.producer = {
+				.transport = call.alice.handle,
+				.kind = SFU_VIDEO,
+				.codec_count = 1,
+				.encoding_count = 1,
+				.ext_count = 1,
+				.codec = {{PT, MAPPED_PT, SFU_CODEC_VP8, 0, CLOCK}},
+				.ext = {{MID_IN, SFU_EXT_MID}},
+				.mid_len = 1,
+				.mid = "1",
+			},
+		};
+		struct sfu_command gone = {.type = SFU_CMD_DELETE_PRODUCER, .handle = put.handle};
+
+		assert_int_equal(world_apply(call.w, &put), SFU_STATUS_OK);
+		p.ssrc = 0x40000000 + k;
+		world_rtp(call.w, 0, &call.alice, &p);
+		assert_int_equal(world_drops(call.w, DROP_no_consumer), k + 1);
+		// The first of them is forgotten by the end, and its replay window with it: it must
+		// not be taken for a new source, whatever name it gives.
+		if (k == times - 1) {
+			p.ssrc = 0x40000000;
+			p.seq++;
+			world_rtp(call.w, 0, &call.alice, &p);
+			world_rtcp(call.w, 0, &call.alice, report, sizeof(report));
+			assert_int_equal(world_drops(call.w, DROP_no_consumer), times);
+			assert_int_equal(world_drops(call.w, DROP_srtp_ssrc), 2);
+		}
+		assert_int_equal(world_apply(call.w, &gone), SFU_STATUS_OK);
+		world_turn(call.w);
+	}
+	assert_int_equal(world_drops(call.w, DROP_srtp_ssrc_limit), 0);
+	// What was there before them all goes on.
+	world_forget(call.w);
+	alice_sends(&call);
+	assert_int_equal(rtp_count(&call, &call.bob), 1);
+	call_close(&call);
+}
+
 static void a_copy_that_the_port_cannot_carry_is_not_sent(void **state)
 {
 	static uint8_t big[1472];
@@ -1251,6 +1309,7 @@ int main(void)
 		cmocka_unit_test(in_a_room_that_requires_nothing_no_gate_is_shut),
 		cmocka_unit_test(a_paused_consumer_goes_on_without_a_gap),
 		cmocka_unit_test(an_ssrc_is_learnt_by_mid_and_changed_by_it),
+		cmocka_unit_test(sources_come_and_go_without_end),
 		cmocka_unit_test(a_copy_that_the_port_cannot_carry_is_not_sent),
 		cmocka_unit_test(a_stream_crosses_the_rollover),
 		cmocka_unit_test(workers_share_a_call),
