@@ -49,7 +49,7 @@
 	X(stun_tuples, "transport has as many validated addresses as it may")                      \
 	X(dtls_size, "DTLS datagram longer than the link takes")                                   \
 	X(dtls_rate, "more DTLS records than a transport may send per second")                     \
-	X(dtls_link, "no control plane, or its DTLS ring is full")                                 \
+	X(dtls_link, "housekeeping has too many DTLS records waiting")                             \
 	X(rtp_malformed, "RTP or RTCP header malformed")                                           \
 	X(srtp_no_keys, "media before DTLS has finished")                                          \
 	X(srtp_ssrc, "SSRC that no producer of the transport has, nor MID or RID binds")           \
@@ -66,8 +66,7 @@
 	X(no_consumer, "nobody consumes this producer")                                            \
 	X(transport_closed, "transport lost consent or is being removed")                          \
 	X(handoff_full, "ring to the owning worker is full")                                       \
-	X(stale_handle, "object was removed while the packet was on its way")                      \
-	X(no_buffer, "no mbuf for an answer")
+	X(stale_handle, "object was removed while the packet was on its way")
 
 enum drop_reason {
 #define X(name, text) DROP_##name,
