@@ -1005,6 +1005,9 @@ static void producer_remove(struct programme *p, struct producer *producer)
 	struct consumer *c;
 
 	atomic_store_explicit(&producer->handle, 0, memory_order_release);
+	// One at a time would rebuild the lists for each.
+	for (unsigned w = 0; w < p->o.worker_count; w++)
+		consumers_publish(p, &producer->fanout[w], NULL);
 	while ((c = LIST_FIRST(&producer->consumer_head)))
 		consumer_remove(p, c);
 	LIST_REMOVE(producer, of_transport);

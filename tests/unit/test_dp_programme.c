@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <malloc.h>
 
 #define OPEN UINT64_MAX
 #define RANDOM_COMMANDS 100000u
@@ -374,6 +375,40 @@ static void a_parent_takes_its_children_along(void **state)
 	}
 }
 
+/** What a producer with many consumers leaves for the workers to let go of is linear in them. */
+static void the_end_of_a_producer_takes_little_memory(void **state)
+{
+	const uint32_t n = 500;
+	struct objects_limits limits = {1, 2, n + 1, 1, n};
+	struct world *w = world_open(1, true, &limits);
+	struct programme_figures f;
+	size_t before;
+
+	(void)state;
+	assert_non_null(w);
+	assert_int_equal(apply(w, room(0, 1)), SFU_STATUS_OK);
+	assert_int_equal(apply(w, peer(0, 1, H(0, 1))), SFU_STATUS_OK);
+	assert_int_equal(apply(w, peer(1, 1, H(0, 1))), SFU_STATUS_OK);
+	assert_int_equal(apply(w, transport(n, 1, H(0, 1), 1)), SFU_STATUS_OK);
+	assert_int_equal(apply(w, producer(0, 1, H(n, 1), 1000)), SFU_STATUS_OK);
+	for (uint32_t i = 0; i < n; i++) {
+		assert_int_equal(apply(w, transport(i, 1, H(1, 1), 2)), SFU_STATUS_OK);
+		atomic_store(&w->objects.transports[i].owner, 0);
+		assert_int_equal(apply(w, consumer(i, 1, H(i, 1), H(0, 1), 2000)), SFU_STATUS_OK);
+	}
+	world_turn(w);
+	programme_reclaim(w->programme);
+	world_turn(w);
+	before = mallinfo2().uordblks;
+	assert_int_equal(delete_one(w, SFU_CMD_DELETE_PRODUCER, H(0, 1)), SFU_STATUS_OK);
+	assert_true(mallinfo2().uordblks < before + n * 100);
+	programme_figures(w->programme, &f);
+	assert_int_equal(f.consumers + f.producers, 0);
+	// For one worker its list, for each transport its own; slots of all.
+	assert_int_equal(f.retired, 1 + n + n + 1 + 1);
+	world_close(w);
+}
+
 static void a_slot_is_reused_only_when_no_worker_can_look(void **state)
 {
 	struct world *w = small_call();
@@ -669,6 +704,7 @@ int main(void)
 		cmocka_unit_test(what_is_set_once_cannot_be_set_again),
 		cmocka_unit_test(an_ssrc_is_given_once_under_one_key),
 		cmocka_unit_test(a_parent_takes_its_children_along),
+		cmocka_unit_test(the_end_of_a_producer_takes_little_memory),
 		cmocka_unit_test(a_slot_is_reused_only_when_no_worker_can_look),
 		cmocka_unit_test(the_digest_names_every_object_once),
 		cmocka_unit_test(random_commands_keep_the_tables_whole),
