@@ -51,6 +51,7 @@ struct setting {
 	bool clamp_min; /* smaller numbers become min */
 	bool empty_counts; /* a name that is set but empty hides its aliases */
 	bool secret; /* not shown; may be given as NAME_FILE */
+	bool live; /* config_reload() takes it over; whoever uses it reads it each time */
 	const char *const *choices; /* SET_CHOICE, NULL terminated */
 	enum setting_group group;
 	size_t given_offset; /* of a bool that says whether it was set; 0 = none */
@@ -162,12 +163,14 @@ static const struct setting settings[] = {
 		.offset = FIELD(tls_cert),
 		.initial = "",
 		.group = GROUP_MUST,
+		.live = true,
 		.help = "PEM file with the certificate chain; unset: no TLS"},
 	{.name = "SFU_TLS_KEY",
 		.type = SET_STRING,
 		.offset = FIELD(tls_key),
 		.initial = "",
 		.group = GROUP_MUST,
+		.live = true,
 		.help = "PEM file with its private key"},
 	{.name = "SFU_ENABLE_DP",
 		.alias = {"SFU_ENABLE_MEDIASOUP"},
@@ -267,6 +270,7 @@ static const struct setting settings[] = {
 		.min = 2,
 		.max = 10000,
 		.group = GROUP_MAY,
+		.live = true,
 		.help = "devices in one room"},
 	{.name = "SFU_MAX_ROOMS",
 		.type = SET_NUMBER,
@@ -283,6 +287,7 @@ static const struct setting settings[] = {
 		.initial = "warn",
 		.choices = log_levels,
 		.group = GROUP_MAY,
+		.live = true,
 		.help = "what goes to the log"},
 	{.name = "SFU_ANNOUNCED_IP",
 		.type = SET_IP,
@@ -315,6 +320,7 @@ static const struct setting settings[] = {
 		.initial = "",
 		.secret = true,
 		.group = GROUP_MAY,
+		.live = true,
 		.help = "/metrics only with this as bearer token; unset: for everybody"},
 
 	{.name = "SFU_HEARTBEAT_SEC",
@@ -333,6 +339,7 @@ static const struct setting settings[] = {
 		.min = 1,
 		.max = 3600,
 		.group = GROUP_LEAVE,
+		.live = true,
 		.help = "a connection without AUTH is closed after this"},
 	{.name = "SFU_EMPTY_ROOM_SEC",
 		.type = SET_NUMBER,
@@ -341,6 +348,7 @@ static const struct setting settings[] = {
 		.min = 0,
 		.max = 86400,
 		.group = GROUP_LEAVE,
+		.live = true,
 		.help = "life of a room that nobody joins; 0: for ever"},
 	{.name = "SFU_MAX_FRAME_BYTES",
 		.type = SET_NUMBER,
@@ -357,6 +365,7 @@ static const struct setting settings[] = {
 		.min = 0,
 		.max = 600000,
 		.group = GROUP_LEAVE,
+		.live = true,
 		.help = "media of devices not yet ready for a new epoch flows so long"},
 	{.name = "SFU_COMMITTER_READY",
 		.type = SET_BOOL,
@@ -412,6 +421,7 @@ static const struct setting settings[] = {
 		.max = 1000000,
 		.given_offset = FIELD(key_package_rate_given),
 		.group = GROUP_LEAVE,
+		.live = true,
 		.help = "KEY_PACKAGEs of a device in 60 s; unset: 4 times the limit of devices in "
 			"a room; 0: any number"},
 	{.name = "SFU_REKEY_BEGIN_RATE",
@@ -421,12 +431,14 @@ static const struct setting settings[] = {
 		.min = 0,
 		.max = 1000000,
 		.group = GROUP_LEAVE,
+		.live = true,
 		.help = "REKEY_BEGINs of a device in 60 s; 0: any number"},
 	{.name = "SFU_REPLAY_PRODUCERS",
 		.type = SET_BOOL,
 		.offset = FIELD(replay_producers),
 		.initial = "1",
 		.group = GROUP_LEAVE,
+		.live = true,
 		.help = "tell late joiners of the producers that are there"},
 	{.name = "SFU_FALLBACK_CODECS",
 		.type = SET_BOOL,
@@ -442,6 +454,7 @@ static const struct setting settings[] = {
 		.max = 1000,
 		.given_offset = FIELD(rate_factor_given),
 		.group = GROUP_MAY,
+		.live = true,
 		.help = "requests of a connection: this many times 60 in 10 s, and limits for each "
 			"kind; 0: any number; unset: 10 in production"},
 	{.name = "SFU_MAX_CONN_PER_ADDRESS",
@@ -451,6 +464,7 @@ static const struct setting settings[] = {
 		.min = 0,
 		.max = 1000000,
 		.group = GROUP_MAY,
+		.live = true,
 		.help = "connections from one address; 0: any number"},
 	{.name = "SFU_REQUIRE_SECURE_WS",
 		.type = SET_ON_UNLESS_0,
@@ -1264,6 +1278,55 @@ enum config_status config_load(struct config *cfg, int argc, char *const *argv, 
 	return status;
 }
 
+/** Do both have the same value? */
+static bool same_value(const struct config *a, const struct config *b, const struct setting *s)
+{
+	if (is_string(s))
+		return strcmp(*string_at(a, s), *string_at(b, s)) == 0;
+	if (is_bool(s))
+		return *bool_at(a, s->offset) == *bool_at(b, s->offset);
+	return *number_at(a, s) == *number_at(b, s);
+}
+
+/** Swap a value: the old one is freed with the struct it goes to. */
+static void swap_value(struct config *a, struct config *b, const struct setting *s)
+{
+	if (is_string(s)) {
+		char *text = *string_at(a, s);
+
+		*string_at(a, s) = *string_at(b, s);
+		*string_at(b, s) = text;
+	} else if (is_bool(s)) {
+		*bool_at(a, s->offset) = *bool_at(b, s->offset);
+	} else {
+		*number_at(a, s) = *number_at(b, s);
+	}
+}
+
+enum config_status config_reload(struct config *cfg, int argc, char *const *argv, char *const *envp,
+	struct config_report *report)
+{
+	struct config fresh;
+	enum config_status status;
+
+	if (config_init(&fresh) < 0)
+		return CONFIG_NO_MEMORY;
+	status = config_load(&fresh, argc, argv, envp, report);
+	for (size_t i = 0; i < SETTING_COUNT && status == CONFIG_OK; i++) {
+		const struct setting *s = &settings[i];
+
+		if (same_value(cfg, &fresh, s))
+			continue;
+		if (s->live)
+			swap_value(cfg, &fresh, s);
+		else
+			warning(report, "%s has changed, which needs a restart: the old one stays",
+				s->name);
+	}
+	config_fini(&fresh);
+	return status;
+}
+
 void config_fini(struct config *cfg)
 {
 	for (size_t i = 0; i < SETTING_COUNT; i++) {
@@ -1283,6 +1346,8 @@ static void help_entry(const struct setting *s, FILE *out)
 		fprintf(out, "; default %s", s->initial);
 	if (s->secret)
 		fprintf(out, "; secret, also as %s_FILE", s->name);
+	if (s->live)
+		fprintf(out, "; read anew on SIGHUP");
 	if (s->alias[0] != NULL) {
 		fprintf(out, "\n        also:");
 		for (unsigned k = 0; k < MAX_ALIASES && s->alias[k] != NULL; k++)

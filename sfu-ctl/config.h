@@ -7,7 +7,8 @@
  * (--config FILE, lines "NAME = value"). Within one source a setting's own name goes before its
  * aliases. A secret may be given as NAME_FILE, the name of a file whose first line is the value.
  *
- * Nobody writes a struct config after config_load(): others hold const pointers to it.
+ * Nobody writes a struct config after config_load() but config_reload(): others hold const pointers to
+ * it.
  */
 #pragma once
 
@@ -125,6 +126,15 @@ int config_init(struct config *cfg);
  * On any status but CONFIG_OK and CONFIG_PRINT the content is unspecified; config_fini() it.
  */
 enum config_status config_load(struct config *cfg, int argc, char *const *argv, char *const *envp,
+	struct config_report *report);
+
+/**
+ * Read everything anew and take over the settings that may change while running, with the same arguments
+ * as config_load() at the start. What may not change and did is named in a warning and kept.
+ * @return CONFIG_OK; else nothing was changed, and report.error says why
+ * Strings of changed settings are freed: nobody keeps pointers to those (--help names them).
+ */
+enum config_status config_reload(struct config *cfg, int argc, char *const *argv, char *const *envp,
 	struct config_report *report);
 
 /** Free what the struct owns; secrets are wiped. */

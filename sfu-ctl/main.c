@@ -12,6 +12,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +44,9 @@ struct app {
 	uv_timer_t timer; /* of start, then of stop */
 	uint64_t timer_end_us;
 	int exit_code;
+	uv_signal_t hangup; /* SIGHUP: read settings and certificate anew */
+	int argc;
+	char **argv;
 };
 
 extern char **environ;
@@ -74,7 +78,6 @@ static void on_auth_done(void *ctx, uint64_t session_id, uint64_t request_id,
 {
 	struct app *app = ctx;
 
-	(void)expires_sec;
 	core_auth_result(app->core, session_id, request_id, verdict, user);
 	if (verdict == AUTH_ACCEPTED && expires_sec > 0)
 		core_auth_expires(app->core, session_id, request_id, expires_sec);
@@ -126,6 +129,35 @@ static void on_wake(void *ctx)
 	core_tick(app->core);
 }
 
+/* --- reload --- */
+
+/** What cannot be read anew stays as it was, and the log says why. */
+static void on_hangup(uv_signal_t *handle, int signal)
+{
+	static struct config_report report;
+	struct app *app = handle->data;
+	enum config_status status
+		= config_reload(&app->config, app->argc, app->argv, environ, &report);
+	char err[512] = "";
+
+	(void)signal;
+	if (status == CONFIG_OK)
+		log_set_level((enum log_level)app->config.log_level);
+	else
+		log_error("config", "settings not read anew, the old ones stay",
+			log_str("reason",
+				status == CONFIG_INVALID ? report.error : "out of memory"));
+	for (unsigned i = 0; i < report.warnings; i++)
+		log_warn("config", report.warning[i]);
+	if (app->ws == NULL)
+		return;
+	if (ws_reload_certificate(app->ws, err, sizeof(err)) < 0)
+		log_error("main", "certificate not read anew, the old one stays",
+			log_str("reason", err));
+	log_info("main", "reloaded", log_str("settings", status == CONFIG_OK ? "new" : "old"),
+		log_str("certificate", err[0] == '\0' ? "new" : "old"));
+}
+
 /* --- stop --- */
 
 static void on_stop_check(uv_timer_t *timer)
@@ -143,6 +175,7 @@ static void on_stop(void *ctx, int signal)
 	struct app *app = ctx;
 
 	log_info("main", "stopping", log_num("signal", signal));
+	app->site.draining = true;
 	if (app->ws == NULL) {
 		uv_stop(&app->loop.uv);
 		return;
@@ -341,7 +374,9 @@ static int run(struct app *app)
 		return EXIT_FAILURE;
 	}
 	uv_timer_init(&app->loop.uv, &app->timer);
-	app->timer.data = app;
+	uv_signal_init(&app->loop.uv, &app->hangup);
+	app->timer.data = app->hangup.data = app;
+	uv_signal_start(&app->hangup, on_hangup, SIGHUP);
 	app->site.root_fd = -1;
 
 	if (start(app) == 0)
@@ -357,6 +392,7 @@ static int run(struct app *app)
 	media_destroy(app->media);
 	http_site_close(&app->site);
 	uv_close((uv_handle_t *)&app->timer, NULL);
+	uv_close((uv_handle_t *)&app->hangup, NULL);
 	if (loop_fini(&app->loop, CLOSE_HANDLES_MS) < 0)
 		log_warn("main", "handles were left open at the end");
 	return app->exit_code;
@@ -370,6 +406,8 @@ int main(int argc, char **argv)
 	int code;
 
 	protect_memory();
+	app.argc = argc;
+	app.argv = argv;
 	if (config_init(&app.config) < 0) {
 		complain("out of memory");
 		return EXIT_FAILURE;

@@ -2,6 +2,7 @@
 #include "sfu-ctl/ws.h"
 
 #include "sfu-ctl/address.h"
+#include "sfu-ctl/certificate.h"
 #include "sfu-ctl/config.h"
 #include "sfu-ctl/core.h"
 #include "sfu-ctl/http.h"
@@ -18,6 +19,7 @@
 #include <strings.h>
 #include <sys/queue.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 /** From accepting a connection to the end of its request header, TLS handshake included. */
@@ -96,6 +98,7 @@ struct ws {
 	struct listener *listener;
 	struct lws_context *context;
 	struct lws_vhost *vhost;
+	SSL_CTX *tls; /* the vhost's; NULL without TLS */
 	uv_timer_t timer; /* pings, silence, deadlines */
 	uint64_t heartbeat_us, silence_us;
 	uint32_t open, max_open;
@@ -667,6 +670,10 @@ static int on_event(
 		ws->open--;
 		return 0;
 
+	case LWS_CALLBACK_OPENSSL_LOAD_EXTRA_SERVER_VERIFY_CERTS:
+		ws->tls = user;
+		return 0;
+
 	case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
 		return on_upgrade(ws, wsi);
 	case LWS_CALLBACK_ESTABLISHED:
@@ -786,6 +793,8 @@ static bool create_vhost(struct ws *ws, char *err, size_t err_size)
 		info.ssl_private_key_filepath = config->tls_key;
 		info.ssl_options_set = SSL_OP_NO_SSLv3 | SSL_OP_NO_TLSv1 | SSL_OP_NO_TLSv1_1
 				       | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION;
+		// Of TLS 1.2; those of 1.3 are all of this kind.
+		info.ssl_cipher_list = "ECDHE+AESGCM:ECDHE+CHACHA20";
 	}
 	ws->vhost = lws_create_vhost(ws->context, &info);
 	if (ws->vhost == NULL)
@@ -873,6 +882,14 @@ void ws_stop(struct ws *ws)
 	ws->listener = NULL;
 	TAILQ_FOREACH (conn, &ws->by_silence, by_silence)
 		ws_close(conn, CLOSE_GOING_AWAY, "server stops");
+}
+
+int ws_reload_certificate(struct ws *ws, char *err, size_t err_size)
+{
+	if (ws->tls == NULL)
+		return 0;
+	return certificate_use(ws->tls, ws->config->tls_cert, ws->config->tls_key,
+		(int64_t)time(NULL), err, err_size);
 }
 
 uint32_t ws_connections(const struct ws *ws)

@@ -37,6 +37,13 @@ void ws_close(void *conn, uint16_t code, const char *reason);
 /** Take no new connections and close those that are there with 1001. Let the loop run then. */
 void ws_stop(struct ws *ws);
 
+/**
+ * Read the files of the certificate anew, for new connections. Without TLS at the start: nothing to do.
+ * @param err  receives one line that says why not
+ * @return 0, or -EINVAL: the old certificate stays
+ */
+int ws_reload_certificate(struct ws *ws, char *err, size_t err_size);
+
 /** TCP connections open now. */
 uint32_t ws_connections(const struct ws *ws);
 

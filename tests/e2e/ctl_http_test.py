@@ -30,10 +30,11 @@ def free_port():
 
 
 class Server:
-    """A running sfu-ctl; settings by keyword."""
+    """A running sfu-ctl; settings by keyword, config: its file."""
 
     def __init__(self, limits=None, **settings):
         self.port = int(settings.pop("SFU_PORT", 0)) or free_port()
+        config = settings.pop("config", None)
         env = {
             "PATH": os.environ["PATH"],
             "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", ""),
@@ -45,7 +46,7 @@ class Server:
         }
         self.log = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
-            [PROGRAM], env=env, stdout=subprocess.PIPE, stderr=self.log, text=True, preexec_fn=limits
+            [PROGRAM] + (["--config", config] if config else []), env=env, stdout=subprocess.PIPE, stderr=self.log, text=True, preexec_fn=limits
         )
         self.ready = self.process.stdout.readline()
 
@@ -307,6 +308,93 @@ class Http(Case):
         self.alive()
 
 
+def series(case, text):
+    """Prometheus text as {name{labels}: value}; checks that every sample has its HELP and TYPE before."""
+    values, kinds, helped = {}, {}, set()
+    for line in text.splitlines():
+        if line.startswith("# HELP "):
+            name = line.split(" ", 3)[2]
+            case.assertTrue(line.split(" ", 3)[3].strip())
+            case.assertNotIn(name, helped)
+            helped.add(name)
+        elif line.startswith("# TYPE "):
+            _, _, name, kind = line.split(" ")
+            case.assertIn(kind, ("counter", "gauge", "histogram"))
+            kinds[name] = kind
+        elif not line.startswith("# "):
+            match = re.fullmatch(
+                r'(sfu_[a-z_]+)(\{[a-z]+="(?:[^"\\\n]|\\.)*"(?:,[a-z]+="(?:[^"\\\n]|\\.)*")*\})? ([0-9.]+)', line
+            )
+            case.assertIsNotNone(match, line)
+            name = match[1]
+            family = name if name in kinds else re.sub("_(total|bucket|sum|count)$", "", name)
+            case.assertIn(family, kinds, line)
+            case.assertIn(family, helped, line)
+            case.assertEqual(kinds[family] == "counter", name.endswith("_total"), line)
+            key = name + (match[2] or "")
+            case.assertNotIn(key, values)
+            values[key] = float(match[3])
+    return values
+
+
+class Metrics(Case):
+    def test_counts(self):
+        def now():
+            status, headers, body = ask(self.port, "/metrics", extra="Accept: text/plain\r\n")
+            self.assertEqual(status, 200)
+            self.assertEqual(headers["content-type"], "text/plain; version=0.0.4; charset=utf-8")
+            return series(self, body.decode())
+
+        before = now()
+        with WebSocket(self.port) as w:
+            for kind, payload in (("PING", {}), ("ROOM_LEAVE", {}), ("NOBODY_KNOWS", {}),
+                                  ("AUTH", {"accessToken": "x" * 30}),
+                                  ("E2EE_CAPS", {"insertableStreams": True, "sframe": True}),
+                                  ("ROOM_JOIN", {"roomId": "a \"room\"", "region": 'r"\\\nx'})):
+                w.send(TEXT, w.message(kind, **payload))
+                w.acked()
+            after = now()
+
+        def grown(key):
+            return after[key] - before[key]
+
+        self.assertEqual(grown('sfu_acks_total{code="UNAUTHENTICATED",reason="AUTH_REQUIRED"}'), 1)
+        self.assertEqual(grown('sfu_acks_total{code="VALIDATION_FAILED",reason="UNSUPPORTED_TYPE"}'), 1)
+        self.assertGreaterEqual(grown('sfu_acks_total{code="OK",reason=""}'), 3)
+        self.assertEqual(grown('sfu_auth_results_total{result="accepted"}'), 1)
+        self.assertEqual(grown("sfu_devices"), 1)
+        self.assertGreaterEqual(after["sfu_connections"], 1)
+        self.assertEqual(after["sfu_ready"], 1)
+        joins = [after[key] for key in after if key.startswith("sfu_join_duration_seconds_bucket")]
+        self.assertEqual(joins, sorted(joins))
+        self.assertEqual(joins[-1], after["sfu_join_duration_seconds_count"])
+        self.assertEqual(grown("sfu_join_duration_seconds_count"), 1)
+
+    def test_forms(self):
+        self.assertIn("mediaPlane", json.loads(ask(self.port, "/metrics")[2]))
+        self.assertIn("mediaPlane", json.loads(ask(self.port, "/metrics", extra="Accept: */*\r\n")[2]))
+        series(self, ask(self.port, "/metrics/prometheus")[2].decode())
+        status, headers, body = ask(
+            self.port, "/metrics", extra="Accept: application/openmetrics-text;version=1.0.0,*/*;q=0.1\r\n"
+        )
+        self.assertTrue(headers["content-type"].startswith("application/openmetrics-text; version=1.0.0"))
+        self.assertTrue(body.endswith(b"\n# EOF\n"))
+        self.assertIn(b"\n# TYPE sfu_acks counter\n", body)
+        self.assertEqual(ask(self.port, "/metrics", extra=f"Accept: {'x' * 600}\r\n")[0], 200)
+
+    def test_token(self):
+        server = Server(SFU_METRICS_TOKEN="seeded-metrics-token", SFU_LOG_LEVEL="debug")
+        for target in ("/metrics", "/metrics/prometheus"):
+            for extra in ("", "Authorization: Bearer x\r\n", f"Authorization: Bearer {'y' * 2000}\r\n"):
+                status, headers, _ = ask(server.port, target, extra=extra)
+                self.assertEqual((status, headers["www-authenticate"]), (401, "Bearer"))
+            good = "Authorization: Bearer seeded-metrics-token\r\n"
+            self.assertEqual(ask(server.port, target, extra=good)[0], 200)
+        self.assertEqual(ask(server.port, "/health")[0], 200)
+        self.assertNotIn("seeded", server.errors())
+        self.assertEqual(server.stop()[0], 0)
+
+
 class Upgrade(Case):
     def test_paths(self):
         for path, status in (("/ws", 101), ("/ws?x=1", 101), ("/ws/", 400), ("/", 400), ("/wsx", 400)):
@@ -493,6 +581,156 @@ class Page(unittest.TestCase):
                        "/../secret", "/%2e%2e/secret", "/sub/../../secret", "/sub/%2e%2e/%2e%2e/secret",
                        "//etc/passwd", "/..%2fsecret", "/sub/..%5c..%5csecret"):
             self.assertEqual((target, ask(self.port, target)[0]), (target, 404))
+
+
+def make_certificate(folder, name):
+    """Files of a new certificate with this common name."""
+    cert, key = f"{folder}/{name}.cert", f"{folder}/{name}.key"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+         "-subj", f"/CN={name}", "-days", "1", "-keyout", key, "-out", cert],
+        check=True, capture_output=True,
+    )
+    return cert, key
+
+
+def until(condition, seconds=3):
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+class Reload(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.cert, self.key = self.folder.name + "/cert", self.folder.name + "/key"
+
+    def tearDown(self):
+        self.folder.cleanup()
+
+    def put(self, cert, key):
+        for source, target in ((cert, self.cert), (key, self.key)):
+            with open(source) as f, open(target + ".new", "w") as g:
+                g.write(f.read())
+            os.rename(target + ".new", target)
+
+    def common_name(self, port):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        with context.wrap_socket(socket.create_connection(("127.0.0.1", port), 5)) as s:
+            text = ssl.DER_cert_to_PEM_cert(s.getpeercert(True))
+        out = subprocess.run(["openssl", "x509", "-noout", "-subject"], input=text, capture_output=True, text=True)
+        return out.stdout.strip().rsplit(" ", 1)[-1]
+
+    def test_certificate(self):
+        one, two = (make_certificate(self.folder.name, name) for name in ("one", "two"))
+        old, public = self.folder.name + "/old.cert", self.folder.name + "/public"
+        subprocess.run(["openssl", "pkey", "-in", one[1], "-pubout", "-out", public], check=True)
+        subprocess.run(
+            ["openssl", "x509", "-new", "-subj", "/CN=old", "-days", "-1", "-key", one[1],
+             "-force_pubkey", public, "-out", old], check=True, capture_output=True,
+        )
+        junk = self.folder.name + "/junk"
+        with open(junk, "w") as f:
+            f.write("-----BEGIN CERTIFICATE-----\njunk\n")
+        locked = self.folder.name + "/locked"
+        subprocess.run(["openssl", "ec", "-aes256", "-passout", "pass:seeded", "-in", one[1], "-out", locked],
+                       check=True, capture_output=True)
+        self.put(*one)
+        server = Server(SFU_TLS_CERT=self.cert, SFU_TLS_KEY=self.key)
+        try:
+            self.assertEqual(self.common_name(server.port), "one")
+            context = ssl.create_default_context(cafile=one[0])
+            context.check_hostname = False
+            with WebSocket(server.port, wrap=context.wrap_socket) as w:
+                self.put(*two)
+                server.process.send_signal(signal.SIGHUP)
+                self.assertTrue(until(lambda: self.common_name(server.port) == "two"))
+                # Who was there stays.
+                w.send(TEXT, w.message())
+                self.assertTrue(w.acked())
+            for number, (cert, key, why) in enumerate((
+                (junk, one[1], "SFU_TLS_CERT"), (one[0], junk, "SFU_TLS_KEY"), (one[0], two[1], "is not the key"),
+                ("/dev/null", one[1], "SFU_TLS_CERT"), (one[0], locked, "passphrase"),
+                (old, one[1], "expired"),
+            )):
+                self.put(cert, key)
+                server.process.send_signal(signal.SIGHUP)
+                self.assertTrue(
+                    until(lambda: server.errors().count("certificate not read anew") == number + 1), server.errors()
+                )
+                line = [line for line in server.errors().splitlines() if "not read anew" in line][-1]
+                self.assertIn(why, line)
+                self.assertEqual(self.common_name(server.port), "two")
+            self.put(*one)
+            server.process.send_signal(signal.SIGHUP)
+            self.assertTrue(until(lambda: self.common_name(server.port) == "one"))
+            os.unlink(self.key)
+            server.process.send_signal(signal.SIGHUP)
+            self.assertTrue(until(lambda: "No such file" in server.errors()))
+            self.assertEqual(self.common_name(server.port), "one")
+            self.assertNotIn("seeded", server.errors())
+        finally:
+            self.assertEqual(server.stop()[0], 0)
+
+    def test_weak_ciphers(self):
+        self.put(*make_certificate(self.folder.name, "one"))
+        server = Server(SFU_TLS_CERT=self.cert, SFU_TLS_KEY=self.key)
+        try:
+            for ciphers, good in (("ECDHE-ECDSA-AES128-GCM-SHA256", True), ("ECDHE-ECDSA-AES128-SHA", False),
+                                  ("ECDHE-ECDSA-AES256-SHA384", False)):
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+                context.check_hostname = False
+                context.verify_mode = ssl.CERT_NONE
+                context.maximum_version = ssl.TLSVersion.TLSv1_2
+                context.set_ciphers(ciphers)
+                with socket.create_connection(("127.0.0.1", server.port), 5) as s:
+                    try:
+                        context.wrap_socket(s).close()
+                        worked = True
+                    except (ssl.SSLError, ConnectionError):
+                        worked = False
+                self.assertEqual((ciphers, worked), (ciphers, good))
+        finally:
+            self.assertEqual(server.stop()[0], 0)
+
+    def test_settings(self):
+        path = self.folder.name + "/sfu.conf"
+
+        def write(text):
+            with open(path, "w") as f:
+                f.write(text)
+
+        write("SFU_METRICS_TOKEN = first\nSFU_REGION = tr\n")
+        server = Server(config=path)
+        try:
+            def status(token):
+                return ask(server.port, "/metrics", extra=f"Authorization: Bearer {token}\r\n")[0]
+
+            self.assertEqual((status("first"), status("second")), (200, 401))
+            write("SFU_METRICS_TOKEN = second\nSFU_REGION = ru\n")
+            server.process.send_signal(signal.SIGHUP)
+            self.assertTrue(until(lambda: status("second") == 200))
+            self.assertEqual(status("first"), 401)
+            self.assertIn("SFU_REGION has changed, which needs a restart", server.errors())
+            self.assertEqual(json.loads(ask(server.port, "/health")[2])["region"], "tr")
+            write("SFU_METRICS_TOKEN = third\nSFU_HEARTBEAT_SEC = soon\n")
+            server.process.send_signal(signal.SIGHUP)
+            self.assertTrue(until(lambda: "SFU_HEARTBEAT_SEC" in server.errors()))
+            self.assertIn("the old ones stay", server.errors())
+            self.assertEqual((status("second"), status("third")), (200, 401))
+            os.unlink(path)
+            server.process.send_signal(signal.SIGHUP)
+            self.assertTrue(until(lambda: "cannot read" in server.errors()))
+            self.assertEqual(status("second"), 200)
+            for secret in ("first", "second", "third"):
+                self.assertNotIn(secret, server.errors())
+        finally:
+            self.assertEqual(server.stop()[0], 0)
 
 
 class Tls(unittest.TestCase):

@@ -320,6 +320,84 @@ static void test_print(void **state)
 	free(second);
 }
 
+static enum config_status reload(char *name)
+{
+	char *argv[] = {(char *)(uintptr_t) "sfu-ctl", (char *)(uintptr_t) "--config", name, NULL};
+	char *envp[] = {NULL};
+
+	return config_reload(&config, 3, argv, envp, &report);
+}
+
+static void rewrite(const char *name, const char *text)
+{
+	FILE *file = fopen(name, "w");
+
+	assert_non_null(file);
+	fputs(text, file);
+	fclose(file);
+}
+
+/** Of a new file, what may change does; of a bad one nothing. */
+static void test_reload(void **state)
+{
+	char *name = file_with("SFU_METRICS_TOKEN = one\nSFU_REGION = tr\nSFU_LOG_LEVEL = warn\n");
+	const char *region;
+
+	(void)state;
+	assert_int_equal(load(STRINGS(NULL), STRINGS("--config", name)), CONFIG_OK);
+	region = config.region;
+	rewrite(name, "SFU_METRICS_TOKEN = two\nSFU_REGION = ru\nSFU_LOG_LEVEL = debug\n"
+		      "CALLS_MAX_PARTICIPANTS_PER_ROOM = 7\n");
+	assert_int_equal(reload(name), CONFIG_OK);
+	assert_string_equal(config.metrics_token, "two");
+	assert_int_equal(config.log_level, 4);
+	assert_int_equal(config.max_participants, 7);
+	assert_int_equal(config.key_package_rate, 28);
+	// Others hold a pointer to this one.
+	assert_ptr_equal(config.region, region);
+	assert_string_equal(config.region, "tr");
+	assert_int_equal(report.warnings, 1);
+	assert_non_null(strstr(report.warning[0], "SFU_REGION"));
+
+	rewrite(name, "SFU_METRICS_TOKEN = three\nSFU_PORT = many\n");
+	assert_int_equal(reload(name), CONFIG_INVALID);
+	assert_non_null(strstr(report.error, "SFU_PORT"));
+	assert_string_equal(config.metrics_token, "two");
+	rewrite(name, "SFU_METRICS_TOKEN\n");
+	assert_int_equal(reload(name), CONFIG_INVALID);
+	assert_string_equal(config.metrics_token, "two");
+	unlink(name);
+	assert_int_equal(reload(name), CONFIG_INVALID);
+	assert_string_equal(config.metrics_token, "two");
+}
+
+/** How tokens are checked, and what production needs for it. */
+static void test_auth(void **state)
+{
+	(void)state;
+	assert_int_equal(ENV(NULL), CONFIG_OK);
+	assert_int_equal(config.auth_mode, 0);
+	assert_string_equal(config.jwt_audience, "authenticated");
+	assert_int_equal(ENV("SFU_AUTH=both"), CONFIG_OK);
+	assert_int_equal(config.auth_mode, 2);
+	assert_int_equal(ENV("SFU_AUTH=none"), CONFIG_INVALID);
+	assert_non_null(strstr(report.error, "lookup, jwks, both"));
+	assert_int_equal(ENV("SFU_JWT_SECRET=s3cret"), CONFIG_INVALID);
+	assert_non_null(strstr(report.error, "SFU_JWT_SECRET"));
+	assert_null(strstr(report.error, "s3cret"));
+	assert_int_equal(
+		ENV("NODE_ENV=production", "SFU_REQUIRE_DP=0", "SFU_AUTH=jwks"), CONFIG_INVALID);
+	assert_int_equal(ENV("NODE_ENV=production", "SFU_REQUIRE_DP=0", "SFU_AUTH=jwks",
+				 "SFU_JWKS_URL=https://x/keys"),
+		CONFIG_OK);
+	assert_int_equal(ENV("NODE_ENV=production", "SFU_REQUIRE_DP=0", "SFU_AUTH=jwks",
+				 "SUPABASE_URL=https://x"),
+		CONFIG_OK);
+	assert_int_equal(ENV("NODE_ENV=production", "SFU_REQUIRE_DP=0", "SFU_AUTH=both",
+				 "SUPABASE_URL=https://x"),
+		CONFIG_INVALID);
+}
+
 static int teardown(void **state)
 {
 	(void)state;
@@ -413,6 +491,8 @@ int main(void)
 		cmocka_unit_test(test_command_line),
 		cmocka_unit_test(test_print),
 		cmocka_unit_test(test_join_token),
+		cmocka_unit_test(test_reload),
+		cmocka_unit_test(test_auth),
 		cmocka_unit_test(test_limits),
 	};
 
