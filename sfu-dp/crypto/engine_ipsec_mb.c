@@ -10,7 +10,6 @@
  * through the SHA instructions of the processor, two at a time, where it has them.
  */
 #include "sfu-dp/crypto/engine.h"
-#include "sfu-dp/crypto/engine_libsrtp2.h"
 
 #include <intel-ipsec-mb.h>
 #include <pthread.h>
@@ -192,23 +191,6 @@ static enum srtp_status create_session(const struct srtp_profile *profile,
 	return SRTP_OK;
 }
 
-static enum srtp_status create(const struct srtp_profile *profile, const uint8_t *key,
-	const uint8_t *salt, struct srtp_ctx **ctx)
-{
-	struct srtp_keys rtp, rtcp;
-	enum srtp_status st;
-
-	if (!profile || srtp_profile_find(profile->id) != profile)
-		return SRTP_UNSUPPORTED;
-	st = srtp_keys_derive(profile, key, salt, srtp_prf_libsrtp2, NULL, &rtp, &rtcp);
-	if (st != SRTP_OK)
-		return st;
-	st = create_session(profile, &rtp, &rtcp, ctx);
-	srtp_wipe(&rtp, sizeof(rtp));
-	srtp_wipe(&rtcp, sizeof(rtcp));
-	return st;
-}
-
 /* Encrypt len octets from in to out and write the tag. */
 static void gcm_seal(const struct srtp_ctx *ctx, const struct gcm_key_data *key, const uint8_t *iv,
 	const uint8_t *aad, size_t aad_len, const uint8_t *in, size_t len, uint8_t *out,
@@ -260,11 +242,11 @@ static enum srtp_status cm_limits(size_t hdr_len, size_t payload_len)
 
 /* Counter mode and HMAC-SHA1: jobs are laid out in g->job, then run together. */
 
-static void cipher_job(IMB_JOB *job, const struct cm_keys *keys, const uint8_t *iv,
-	const uint8_t *in, size_t len, uint8_t *out)
+static void cipher_job(IMB_JOB *job, const uint8_t *enc, const uint8_t *iv, const uint8_t *in,
+	size_t len, uint8_t *out)
 {
-	job->enc_keys = keys->enc;
-	job->dec_keys = keys->enc;
+	job->enc_keys = enc;
+	job->dec_keys = enc;
 	job->key_len_in_bytes = 16;
 	job->src = in;
 	job->dst = out;
@@ -319,7 +301,7 @@ static bool cm_apply(struct gather *g, const struct cm_keys *keys, const uint8_t
 	uint32_t ssrc, uint64_t index, const uint8_t *in, size_t len, uint8_t *out)
 {
 	srtp_iv_cm(salt, ssrc, index, g->iv[0]);
-	cipher_job(&g->job[0], keys, g->iv[0], in, len, out);
+	cipher_job(&g->job[0], keys->enc, g->iv[0], in, len, out);
 	// The library refuses jobs of nothing.
 	return cipher_run(g, len ? 1 : 0);
 }
@@ -333,6 +315,56 @@ static bool cm_tag(
 		return false;
 	memcpy(tag, g->tag[0], CM_TAG);
 	return true;
+}
+
+/*
+ * Not libsrtp2's: on NSS each of its ciphers is a library loaded and unloaded again, milliseconds
+ * for the keys of a transport.
+ */
+static enum srtp_status prf(void *arg, const uint8_t *key, size_t key_len, const uint8_t iv[16],
+	uint8_t *out, size_t out_len)
+{
+	_Alignas(16) uint8_t enc[15 * 16], dec[15 * 16];
+	struct gather *g = gather_get();
+	IMB_JOB *job;
+	bool done;
+
+	(void)arg;
+	if (!g)
+		return SRTP_ENGINE;
+	if (key_len == IMB_KEY_256_BYTES)
+		IMB_AES_KEYEXP_256(mgr, key, enc, dec);
+	else
+		IMB_AES_KEYEXP_128(mgr, key, enc, dec);
+	memset(out, 0, out_len);
+	memcpy(g->iv[0], iv, sizeof(g->iv[0]));
+	job = &g->job[0];
+	cipher_job(job, enc, g->iv[0], out, out_len, out);
+	job->key_len_in_bytes = key_len;
+	IMB_SUBMIT_CIPHER_BURST(
+		g->wide, job, 1, IMB_CIPHER_CNTR, IMB_DIR_ENCRYPT, (IMB_KEY_SIZE_BYTES)key_len);
+	done = jobs_done(job, 1, IMB_STATUS_COMPLETED_CIPHER);
+	srtp_wipe(enc, sizeof(enc));
+	srtp_wipe(dec, sizeof(dec));
+	srtp_wipe(job, sizeof(*job));
+	return done ? SRTP_OK : SRTP_ENGINE;
+}
+
+static enum srtp_status create(const struct srtp_profile *profile, const uint8_t *key,
+	const uint8_t *salt, struct srtp_ctx **ctx)
+{
+	struct srtp_keys rtp, rtcp;
+	enum srtp_status st;
+
+	if (!profile || srtp_profile_find(profile->id) != profile)
+		return SRTP_UNSUPPORTED;
+	st = srtp_keys_derive(profile, key, salt, prf, NULL, &rtp, &rtcp);
+	if (st != SRTP_OK)
+		return st;
+	st = create_session(profile, &rtp, &rtcp, ctx);
+	srtp_wipe(&rtp, sizeof(rtp));
+	srtp_wipe(&rtcp, sizeof(rtcp));
+	return st;
 }
 
 static int gcm_rtp_seal(
@@ -376,7 +408,7 @@ static void cm_seal_gathered(struct gather *g, struct srtp_seal_job **jobs, unsi
 		if (!in->payload_len)
 			continue;
 		srtp_iv_cm(jobs[i]->ctx->rtp_salt, in->ssrc, in->index, g->iv[ciphers]);
-		cipher_job(&g->job[ciphers], &jobs[i]->ctx->rtp.cm, g->iv[ciphers], in->payload,
+		cipher_job(&g->job[ciphers], jobs[i]->ctx->rtp.cm.enc, g->iv[ciphers], in->payload,
 			in->payload_len, jobs[i]->out + in->hdr_len);
 		ciphers++;
 	}

@@ -21,7 +21,8 @@
 
 /** So many copies ahead the consumer is fetched, and what it points to: once that is there itself. */
 #define PREFETCH_CONSUMER 8u
-#define PREFETCH_TRANSPORT 4u
+#define PREFETCH_TRANSPORT 5u
+#define PREFETCH_KEYS 2u
 
 /** References for one other worker. */
 struct outgoing {
@@ -268,6 +269,11 @@ static void transport_prefetch(const struct consumer *c)
 	rte_prefetch0(c->peer);
 }
 
+static void keys_prefetch(const struct consumer *c)
+{
+	rte_prefetch0(atomic_load_explicit(&c->transport->keys, memory_order_relaxed));
+}
+
 static void copies(struct worker *w, struct seal_burst *b, struct copying *copying)
 {
 	const struct consumer_list *l
@@ -281,6 +287,8 @@ static void copies(struct worker *w, struct seal_burst *b, struct copying *copyi
 			consumer_prefetch(l->consumer[k + PREFETCH_CONSUMER]);
 		if (k + PREFETCH_TRANSPORT < count)
 			transport_prefetch(l->consumer[k + PREFETCH_TRANSPORT]);
+		if (k + PREFETCH_KEYS < count)
+			keys_prefetch(l->consumer[k + PREFETCH_KEYS]);
 		edge(w, b, l->consumer[k], copying);
 	}
 }

@@ -14,6 +14,8 @@ static void *pool_map(size_t objects, size_t size)
 	if (p == MAP_FAILED)
 		return NULL;
 	madvise(p, objects * size, MADV_DONTDUMP);
+	// Streams are met at random: with small pages each would miss the TLB as well.
+	madvise(p, objects * size, MADV_HUGEPAGE);
 	return p;
 }
 

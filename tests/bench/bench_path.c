@@ -18,6 +18,8 @@
 #define CONTENDERS 5u
 /** Copies of a round: a few milliseconds. */
 #define ROUND_COPIES 16384u
+/** Tables beyond this are not driven with libsrtp2: rounds of seconds tell nothing new. */
+#define LIBSRTP2_STREAMS 20000u
 #define LATENCY_LOAD 0.7
 #define LATENCY_SAMPLES 20000u
 
@@ -280,8 +282,7 @@ static bool entrants_create(
 		all[ROLE_PATH_ONE].contender = path_create(&one, engine, 1);
 		return all[ROLE_FLOOR_ONE].contender && all[ROLE_PATH_ONE].contender;
 	}
-	// A hundred thousand contexts of it need a quarter of an hour and gigabytes.
-	if (engine != slow && shape_receivers(s) <= 10000) {
+	if (engine != slow && shape_streams(s) <= LIBSRTP2_STREAMS) {
 		all[ROLE_LIBSRTP2].contender = path_create(s, slow, 1);
 		return all[ROLE_LIBSRTP2].contender;
 	}
