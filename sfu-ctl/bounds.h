@@ -8,6 +8,9 @@
 #define LIMIT_QUEUED_FRAMES 128u
 #define LIMIT_QUEUED_BYTES (1024u * 1024u)
 
+/** Lost connections that may come back. */
+#define LIMIT_PARKED 10000u
+
 /** Media objects of one member. */
 #define LIMIT_TRANSPORTS 16u
 #define LIMIT_PRODUCERS 64u

@@ -10,6 +10,7 @@
 #include "sfu-ctl/outbox.h"
 #include "sfu-ctl/payload.h"
 #include "sfu-ctl/rekey_watch.h"
+#include "sfu-ctl/resume.h"
 #include "sfu-ctl/room.h"
 
 #include <assert.h>
@@ -108,6 +109,8 @@ struct core *core_create(const struct config *config, const struct core_io *io, 
 	io->random(io->ctx, c->hash_key, sizeof(c->hash_key));
 	table_init(&c->sessions, c->hash_key);
 	table_init(&c->addresses, c->hash_key);
+	table_init(&c->resume_tokens, c->hash_key);
+	TAILQ_INIT(&c->parked);
 	table_init(&c->rooms, c->hash_key);
 	table_init(&c->transports, c->hash_key);
 	table_init(&c->transports_by_media, c->hash_key);
@@ -156,6 +159,7 @@ void core_destroy(struct core *c)
 	device_rates_fini(&c->rekey_begins);
 	table_fini(&c->sessions);
 	table_fini(&c->addresses);
+	table_fini(&c->resume_tokens);
 	table_fini(&c->rooms);
 	table_fini(&c->transports);
 	table_fini(&c->transports_by_media);
@@ -240,13 +244,14 @@ void core_auth_expires(
 void core_tick(struct core *c)
 {
 	uint64_t now_us = core_now(c);
-	uint64_t next[4];
+	uint64_t next[5];
 
 	c->wake_us = 0;
 	next[0] = shut_silent(c, now_us);
 	next[1] = room_expire(c, now_us);
 	next[2] = rekey_watch_expire(c, now_us);
 	next[3] = shut_expired(c, now_us);
+	next[4] = resume_expire(c, now_us);
 	for (size_t i = 0; i < sizeof(next) / sizeof(next[0]); i++) {
 		if (next[i] != 0)
 			core_wake_at(c, next[i]);
@@ -257,7 +262,7 @@ void core_figures(const struct core *c, struct core_figures *out)
 {
 	*out = (struct core_figures){
 		.rooms = c->rooms.count,
-		.bound_peers = c->authenticated,
+		.bound_peers = c->authenticated - c->parked_count,
 		.room_peers = c->peer_count,
 		.producers = c->producers.count,
 		.consumers = c->consumers.count,

@@ -37,6 +37,9 @@ struct core {
 	uint32_t authenticated;
 	uint64_t expiry_check_us; /* next look at expires_sec of the sessions, 0 = none has one */
 	struct table addresses;
+	struct table resume_tokens; /* sessions */
+	TAILQ_HEAD(, session) parked; /* earliest deadline first */
+	uint32_t parked_count;
 	struct seq_memory seq_memory;
 	struct tally tally;
 

@@ -151,7 +151,9 @@ static struct peer *enter(struct session *s, struct room *room)
 	other = there->session;
 	if (peer_rebind(there, s) < 0)
 		return NULL;
-	if (other != s)
+	if (other->parked)
+		session_destroy(other, true);
+	else if (other != s)
 		session_shut(other, 4009, "DEVICE_REPLACED");
 	return there;
 }

@@ -5,8 +5,28 @@
 #include "sfu-ctl/log.h"
 #include "sfu-ctl/outbox.h"
 #include "sfu-ctl/payload.h"
+#include "sfu-ctl/rekey_watch.h"
+#include "sfu-ctl/resume.h"
+#include "sfu-ctl/room.h"
+#include "sfu-ctl/room_view.h"
 
 #include <string.h>
+
+/* HELLO.client.ext says what a client understands beyond the seed. */
+static bool announces(const struct json_object *hello, const char *extension)
+{
+	const struct json_object *ext = field_array(field_object(hello, "client"), "ext");
+	size_t count = ext == NULL ? 0 : json_object_array_length(ext);
+
+	for (size_t i = 0; i < count; i++) {
+		struct json_object *name = json_object_array_get_idx(ext, i);
+
+		if (json_object_is_type(name, json_type_string)
+			&& strcmp(json_object_get_string(name), extension) == 0)
+			return true;
+	}
+	return false;
+}
 
 void handle_hello(struct request *r)
 {
@@ -15,6 +35,7 @@ void handle_hello(struct request *r)
 	struct json_object *payload, *features, *extensions;
 	const char *device_id;
 	char token[UUID_BYTES];
+	bool resumed;
 
 	switch (field_id(field_object(r->payload, "client"), "deviceId", &device_id)) {
 	case FIELD_INVALID:
@@ -30,8 +51,12 @@ void handle_hello(struct request *r)
 	case FIELD_ABSENT:
 		break;
 	}
+	s->wants_resume = announces(r->payload, "resume");
+	resumed = s->wants_resume && resume_claim(s, r->payload);
 	extensions = json_object_new_array();
 	json_object_array_add(extensions, json_object_new_string("producer-events"));
+	if (c->config->resume_sec != 0)
+		json_object_array_add(extensions, json_object_new_string("resume"));
 	features = json_object_new_object();
 	put_bool(features, "wsSeqRequired", true);
 	put_bool(features, "e2eeRequiredDefault", c->config->e2ee_required);
@@ -39,10 +64,13 @@ void handle_hello(struct request *r)
 	put_bool(features, "sfuEnabled", true);
 	put(features, "ext", extensions);
 	outbox_uuid(c, token);
+	resume_issue(s, token);
 	payload = json_object_new_object();
 	put_number(payload, "serverTime", c->io.wall_ms(c->io.ctx));
 	put_number(payload, "heartbeatSec", c->config->heartbeat_sec);
 	put_string(payload, "resumeToken", token);
+	if (s->wants_resume && field_object(r->payload, "resume") != NULL)
+		put_bool(payload, "resumed", resumed);
 	put(payload, "features", features);
 	outbox_result(s, "WELCOME", payload);
 	request_ok(r);
@@ -61,10 +89,21 @@ void handle_auth(struct request *r)
 		c->io.auth(c->io.ctx, s->id, r->id, NULL, 0);
 }
 
+/* B9: what happened in the room meanwhile. */
+static void come_back(struct request *r, struct peer *p)
+{
+	outbox_result(r->session, "ROOM_SNAPSHOT", room_view_snapshot(p->room));
+	r->replay_producers = p->had_recv_transport && p->room->core->config->replay_producers;
+	request_ok(r);
+	if (!e2ee_gate_open(&p->room->e2ee, &p->e2ee))
+		rekey_watch_joined(p); // it has missed the key
+}
+
 void handle_auth_result(struct request *r, int verdict, const char *user_id)
 {
 	struct session *s = r->session;
 	struct json_object *payload;
+	bool moved;
 
 	if (verdict == AUTH_UNAVAILABLE) {
 		struct json_object *details = json_object_new_object();
@@ -87,8 +126,12 @@ void handle_auth_result(struct request *r, int verdict, const char *user_id)
 	payload = json_object_new_object();
 	put_string(payload, "userId", s->user_id);
 	put_string(payload, "deviceId", s->device_id);
+	moved = resume_move(s);
 	outbox_result(s, "AUTH_OK", payload);
-	request_ok(r);
+	if (moved && s->peer != NULL)
+		come_back(r, s->peer);
+	else
+		request_ok(r);
 }
 
 /* B2: said outright, or by one of its cipher suites. */

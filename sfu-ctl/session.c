@@ -10,6 +10,7 @@
 #include "sfu-ctl/payload.h"
 #include "sfu-ctl/producer.h"
 #include "sfu-ctl/proto/json_scan.h"
+#include "sfu-ctl/resume.h"
 #include "sfu-ctl/room.h"
 
 #include <errno.h>
@@ -490,29 +491,42 @@ void core_session_insecure(struct session *s)
 
 void core_session_close(struct session *s, bool clean)
 {
-	session_destroy(s, clean);
+	if (!resume_park(s, clean))
+		session_destroy(s, clean);
+}
+
+void session_drop_queue(struct session *s)
+{
+	struct queued_frame *q;
+
+	while ((q = dequeue(s)) != NULL)
+		free(q);
+}
+
+void session_forget_oldest(struct session *s)
+{
+	uint64_t outcome;
+
+	if (env_window_pop(&s->window, &outcome) && outcome != ENV_OUTCOME_PENDING)
+		outcome_release(outcome);
 }
 
 void session_destroy(struct session *s, bool clean)
 {
 	struct core *c = s->core;
-	struct queued_frame *q;
-	uint64_t outcome;
 
 	log_debug("session", "closed", log_str("peer", s->remote_address), log_num("clean", clean));
 	s->closing = true;
+	resume_forget(s);
 	if (s->peer != NULL)
 		peer_leave(s->peer);
-	while ((q = dequeue(s)) != NULL)
-		free(q);
+	session_drop_queue(s);
 	if (s->busy) {
 		json_object_put(s->request.msg_id);
 		json_object_put(s->request.frame);
 	}
-	while (env_window_pop(&s->window, &outcome)) {
-		if (outcome != ENV_OUTCOME_PENDING)
-			outcome_release(outcome);
-	}
+	while (s->window.count > 0)
+		session_forget_oldest(s);
 	free(s->window.slots);
 	if (s->user_id != NULL) {
 		c->authenticated--;

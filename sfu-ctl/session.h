@@ -77,6 +77,17 @@ struct session {
 	uint64_t last_frame_us;
 	struct request request; /* valid while busy */
 	bool busy;
+
+	/* resume.c */
+	bool wants_resume; /* HELLO.client.ext */
+	bool claimed; /* a HELLO came with its token */
+	bool parked; /* the socket is gone, conn is NULL */
+	char resume_token[UUID_BYTES]; /* "" = none that is remembered */
+	struct table_node by_token;
+	TAILQ_ENTRY(session) park_link;
+	uint64_t parked_until_us;
+	uint64_t resuming; /* id of the session claimed by this one, until its AUTH */
+
 	bool closing; /* io.close() was asked for: nothing more is read */
 };
 
@@ -100,6 +111,12 @@ void session_shut(struct session *s, uint16_t code, const char *reason);
 
 /** Frees it; its room is left. */
 void session_destroy(struct session *s, bool clean);
+
+/** Frames that wait are not read any more. */
+void session_drop_queue(struct session *s);
+
+/** Forget the oldest msgId of the window and its outcome. */
+void session_forget_oldest(struct session *s);
 
 /** NULL when there is none (any more). */
 struct session *session_find(const struct core *c, uint64_t id);

@@ -136,6 +136,27 @@ struct env_slot *env_window_move(struct env_window *w, struct env_slot *slots, u
 	return old;
 }
 
+uint64_t env_window_adopt(
+	struct env_window *w, struct env_window *older, struct env_slot *slots, uint32_t capacity)
+{
+	uint64_t first = w->accepted - w->count;
+	uint64_t older_first = older->accepted - older->count;
+	uint32_t shift = older->count;
+
+	assert(capacity >= 1 && capacity <= ENV_WINDOW_MAX && capacity >= w->count + shift);
+	for (uint32_t i = 0; i < shift; i++)
+		slots[(first + i) % capacity] = *slot_of(older, older_first + i);
+	for (uint32_t i = 0; i < w->count; i++)
+		slots[(first + shift + i) % capacity] = *slot_of(w, first + i);
+	w->slots = slots;
+	w->capacity = capacity;
+	w->accepted += shift;
+	w->count += shift;
+	older->slots = NULL;
+	older->count = 0;
+	return shift;
+}
+
 bool env_window_pop(struct env_window *w, uint64_t *outcome)
 {
 	if (w->count == 0)

@@ -106,6 +106,16 @@ uint32_t env_window_wants(const struct env_window *w);
 struct env_slot *env_window_move(struct env_window *w, struct env_slot *slots, uint32_t capacity);
 
 /**
+ * Put another window's ids before one's own, the sequence stays one's own (protocol.md B9).
+ * @param older     empty afterwards, without storage
+ * @param slots     storage for both; the old ones are the callers' again
+ * @param capacity  at least the ids of both, at most ENV_WINDOW_MAX
+ * @return what is to be added to tickets of w that are still out
+ */
+uint64_t env_window_adopt(
+	struct env_window *w, struct env_window *older, struct env_slot *slots, uint32_t capacity);
+
+/**
  * Take the oldest id out, to release outcomes when the connection goes away.
  * @return false when the window is empty
  */

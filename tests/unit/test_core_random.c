@@ -45,6 +45,8 @@ struct world {
 	struct auth_call auths[CONNECTIONS * 4];
 	char ids[REMEMBERED][40]; /* seen in answers, to be used again */
 	unsigned id_count;
+	char tokens[REMEMBERED][40]; /* resumeTokens */
+	unsigned token_count;
 	char begin_id[40]; /* msgId of the last REKEY_BEGIN that was relayed */
 	uint64_t seed, now_us, wake_us;
 	bool attached;
@@ -56,13 +58,20 @@ static uint32_t roll(struct world *w, uint32_t sides)
 	return (uint32_t)(w->seed >> 33) % sides;
 }
 
-static void remember(struct world *w, const struct json_object *payload, const char *name)
+static void remember_in(
+	char (*list)[40], unsigned at, const struct json_object *payload, const char *name)
 {
 	struct json_object *value;
 
 	if (json_object_object_get_ex(payload, name, &value))
-		snprintf(w->ids[w->id_count++ % REMEMBERED], sizeof(w->ids[0]), "%s",
+		snprintf(list[at % REMEMBERED], sizeof(list[0]), "%s",
 			json_object_get_string(value));
+}
+
+static void remember(struct world *w, const struct json_object *payload, const char *name)
+{
+	if (json_object_object_get_ex(payload, name, NULL))
+		remember_in(w->ids, w->id_count++, payload, name);
 }
 
 static void io_send(void *ctx, void *conn, const char *text, size_t len)
@@ -82,6 +91,9 @@ static void io_send(void *ctx, void *conn, const char *text, size_t len)
 	json_object_object_get_ex(frame, "msgId", &id);
 	if (strcmp(json_object_get_string(type), "REKEY_BEGIN") == 0)
 		snprintf(w->begin_id, sizeof(w->begin_id), "%s", json_object_get_string(id));
+	if (json_object_object_get_ex(payload, "resumeToken", NULL))
+		w->token_count++;
+	remember_in(w->tokens, w->token_count, payload, "resumeToken");
 	remember(w, payload, "transportId");
 	remember(w, payload, "producerId");
 	remember(w, payload, "consumerId");
@@ -178,11 +190,14 @@ static void random_frame(struct world *w, struct connection *c, char *out, size_
 		"CONSUMER_RESUME", "CONSUMER_SET_LAYERS", "CONSUMER_REQUEST_KEY_FRAME",
 		"GET_ROUTER_RTP_CAPABILITIES", "NONSENSE"};
 	uint32_t device = roll(w, 5);
+	char token[40];
 
+	memcpy(token, w->tokens[roll(w, REMEMBERED)], sizeof(token));
 	c->seq++;
 	snprintf(out, size,
 		"{\"v\":1,\"type\":\"%s\",\"msgId\":\"%u\",\"ts\":0,\"seq\":%u,\"payload\":{"
-		"\"client\":{\"deviceId\":\"d%u\"},%s\"accessToken\":\"%u\","
+		"\"client\":{\"deviceId\":\"d%u\",\"ext\":[\"resume\"]},"
+		"\"resume\":{\"resumeToken\":\"%s\"},%s\"accessToken\":\"%u\","
 		"\"insertableStreams\":true,\"epoch\":%u,\"targetDeviceId\":\"d%u\","
 		"\"refId\":\"%s\","
 		"\"direction\":\"%s\",\"transportId\":\"%s\",\"producerId\":\"%s\","
@@ -190,7 +205,7 @@ static void random_frame(struct world *w, struct connection *c, char *out, size_
 		"\"dtlsParameters\":{\"fingerprints\":[{\"algorithm\":\"sha-256\",\"value\":\"A\"}]"
 		"},"
 		"\"rtpParameters\":" RTP_AUDIO ",\"rtpCapabilities\":" RTP_CAPS "%s}}",
-		types[roll(w, sizeof(types) / sizeof(types[0]))], c->seq, c->seq, device,
+		types[roll(w, sizeof(types) / sizeof(types[0]))], c->seq, c->seq, device, token,
 		roll(w, 3) == 0   ? ""
 		: roll(w, 8) == 0 ? "\"roomId\":\"s\","
 				  : "\"roomId\":\"r\",",
@@ -200,6 +215,8 @@ static void random_frame(struct world *w, struct connection *c, char *out, size_
 
 static void speak(struct world *w, struct connection *c)
 {
+	char text[sizeof(c->last)];
+
 	if (c->session == NULL) {
 		memset(c, 0, sizeof(*c));
 		c->session = core_session_open(w->core, c, "192.0.2.9");
@@ -212,8 +229,10 @@ static void speak(struct world *w, struct connection *c)
 		return;
 	}
 	// A client that waits for its ACK sends the same once more (A4.5, C4).
-	if (c->last[0] == '\0' || roll(w, 10) != 0)
-		random_frame(w, c, c->last, sizeof(c->last));
+	if (c->last[0] == '\0' || roll(w, 10) != 0) {
+		random_frame(w, c, text, sizeof(text));
+		memcpy(c->last, text, sizeof(text));
+	}
 	c->asked++;
 	core_session_message(c->session, c->last, strlen(c->last));
 }
@@ -272,7 +291,8 @@ static void run(uint64_t seed, bool media_mode)
 	assert_int_equal(config_init(&config), 0);
 	config.max_participants = 3;
 	config.max_rooms = 2;
-	config.rekey_policy = (uint32_t)seed % 3;
+	config.rekey_policy = (uint32_t)(seed % 3);
+	config.join_token = (uint32_t)(seed / 3 % 2);
 	config.committer_ready = seed % 5 == 0;
 	w->seed = seed;
 	w->now_us = 1;
@@ -309,6 +329,8 @@ static void run(uint64_t seed, bool media_mode)
 		if (c->session != NULL && seed % 2 == 0)
 			core_session_close(c->session, true);
 	}
+	w->now_us += 61000000; // who may come back does not
+	core_tick(w->core);
 	core_figures(w->core, &figures);
 	if (seed % 2 == 0) {
 		assert_int_equal(figures.bound_peers, 0);

@@ -495,14 +495,15 @@ static const struct script limit_rows[]
 			"open A\n" SIXTY("A> PING\nA< ACK ok\n")
 				SIXTY("A> PING\nA< ACK ok\n") "A> PING\nA< ACK RATE_LIMITED\n"},
 		{"B10 rate: off by default", 0, "",
-			"open A\n" SIXTY("A> HELLO\n") "A~\n" SIXTY("A> HELLO\n") "A~\n" SIXTY("A> "
-											       "HEL"
-											       "LO"
-											       "\n") "A~\n" SIXTY(
-				"A> HELLO\n") "A~\n" SIXTY("A> HELLO\n") "A~\n" SIXTY("A> "
-										      "HELLO\nA< "
-										      "WELCOME\nA< "
-										      "ACK ok\n")},
+			"open A\n" SIXTY("A> HELLO\n") "A~\n" SIXTY("A> HELLO\n") "A~\n" SIXTY(
+				"A> "
+				"HEL"
+				"LO"
+				"\n") "A~\n" SIXTY("A> HELLO\n") "A~\n" SIXTY("A> HELLO\n") "A~"
+											    "\n" SIXTY("A> "
+												       "HELLO\nA< "
+												       "WELCOME\nA< "
+												       "ACK ok\n")},
 		LIMITED("HELLO", "", "A> HELLO\n"),
 		LIMITED("AUTH {'accessToken':'user-a'}", "",
 			"A> AUTH {'accessToken':'user-a'}\nA> AUTH {'accessToken':'user-a'}\n"),
@@ -573,6 +574,178 @@ static const struct script limit_rows[]
 						       "ACK UNAUTHORIZED\nB closed 0\n"},
 };
 
+/* A connection that wants to come back; $w is its token. */
+#define HELLO_AGAIN(a, device, token, resumed)                                                     \
+	"open " a "\n" a "> HELLO {'client':{'deviceId':'" device                                  \
+	"','ext':['resume']},'resume':{'resumeToken':'" token "'}}\n" a                            \
+	"< WELCOME {'resumed':" resumed "}\n" a "< ACK ok\n"
+#define FIRST(a, user, w)                                                                          \
+	"open " a "\n" a "> HELLO {'client':{'deviceId':'dev-" a "','ext':['x','resume']}}\n" a    \
+	"< WELCOME {'resumeToken':'" w "','resumed':'-'}\n" a "~\n" a                              \
+	"> AUTH {'accessToken':'user-" user "'}\n" a "> E2EE_CAPS {'insertableStreams':true}\n" a  \
+	"> ROOM_JOIN {'roomId':'room'}\n" a "> E2EE_READY {'epoch':0}\n" a "~\n"
+#define AUTH(a, user) a "> AUTH {'accessToken':'user-" user "'}\n" a "< AUTH_OK\n"
+
+static const struct script resume_rows[] = {
+	{"B9 a lost member comes back to its place", 0, "",
+		FIRST("A", "a", "$w")
+			READY("B", "b") "lose A\nB-\nfigures {'peers':2,'bound':1}\ntime "
+					"29000\n" HELLO_AGAIN("C", "dev-A", "$w", "true") AUTH(
+						"C", "a") "C= "
+							  "{'type':'ROOM_SNAPSHOT','seq':'#','"
+							  "payload':{'roomId':'room',"
+							  "'peers':[{'deviceId':'dev-A','e2eeReady'"
+							  ":true},{'deviceId':"
+							  "'dev-B'}]}}\nC< ACK ok\nC-\nB-\nfigures "
+							  "{'peers':2,'bound':2}\n" SEND(
+								  "C", "$t") "time 100000\nB-\n"},
+	{"B9 … with its transports, producers and consumers", M, "",
+		FIRST("A", "a", "$w") READY("B", "b") "A~\n" SEND("A", "$sa") PRODUCE("A", "$sa",
+			"$pa", "audio", OPUS) "B~\n" RECV("B", "$rb") "B~\n" CONSUME("B", "$pa",
+			"$cb") "m~\nlose A\nm- delete\n" HELLO_AGAIN("C", "dev-A", "$w",
+			"true") AUTH("C",
+			"a") "C< ROOM_SNAPSHOT {'producers':[{'producerId':'$pa'}]}\nC< ACK "
+			     "ok\nm- delete\nB-\nC> PRODUCER_PAUSE {'producerId':'$pa'}\nC< "
+			     "ACK ok\nB< PRODUCER_PAUSED\n"},
+	{"B9 … and is told of producers that came meanwhile", 0, "",
+		FIRST("A", "a", "$w") RECV("A", "$ra") "lose A\n" READY("B", "b") SEND("B", "$sb")
+			PRODUCE("B", "$sb", "$pb", "audio", "{}")
+				HELLO_AGAIN("C", "dev-A", "$w", "true") AUTH(
+					"C", "a") "C< ROOM_SNAPSHOT\nC< ACK ok\nC< PRODUCER_ADDED "
+						  "{'producerId':'$pb'}\nC-\n"},
+	{"B9 seq goes on", 0, "",
+		FIRST("A", "a",
+			"$w") "lose A\nopen C\nC> HELLO {'client':{'deviceId':'dev-A','ext':"
+			      "['resume']},'resume':{'resumeToken':'$w'}}\nC= "
+			      "{'type':'WELCOME','seq':6}\nC~\nC> AUTH {'accessToken':'user-a'}\n"
+			      "C= {'type':'AUTH_OK','seq':7}\nC= "
+			      "{'type':'ROOM_SNAPSHOT','seq':8}\n"},
+	{"B9 C5 the msgId window is inherited, the sequence is not", 0, "",
+		FIRST("A", "a",
+			"$w") "A! {'v':1,'type':'NOPE','msgId':'m','ts':1,'seq':900}\nA~\nlose "
+			      "A\n" HELLO_AGAIN("C", "dev-A", "$w", "true") AUTH("C",
+				      "a") "C~\nC! "
+					   "{'v':1,'type':'NOPE','msgId':'m','ts':1,'seq':900}\nC= "
+					   "{'ack':{'ackOfMsgId':'m','ok':false,'error':{'message':"
+					   "'Unsupported type: NOPE'}}}\nC> PING\nC< ACK ok\nC! "
+					   "{'v':1,'type':'PING','msgId':'C-2','ts':1,'seq':2}\nC= "
+					   "{'ack':{'ackOfMsgId':'C-2','ok':true}}\nC-\n"},
+	{"B9 after SFU_RESUME_SEC it leaves", 0, "resume_sec=5",
+		FIRST("A", "a", "$w") READY("B", "b") "lose A\ntime 4999\nB-\ntime 1\nB< PEER_LEFT "
+						      "{'deviceId':'dev-A'}\nB-\n" HELLO_AGAIN(
+							      "C", "dev-A", "$w", "false")
+							      AUTH("C", "a") "C< ACK ok\nC-\n"},
+	{"B9 SFU_RESUME_SEC=0: at once", 0, "resume_sec=0",
+		FIRST("A", "a", "$w") READY("B", "b") "lose A\nB< PEER_LEFT\n" HELLO_AGAIN(
+			"C", "dev-A", "$w", "false")},
+	{"B9 a close frame ends it at once", 0, "",
+		FIRST("A", "a", "$w") READY("B", "b") "close A\nB< PEER_LEFT\n" HELLO_AGAIN(
+			"C", "dev-A", "$w", "false")},
+	{"B9 who did not announce it leaves at once", 0, "",
+		READY("A", "a") READY("B", "b") "lose A\nB< PEER_LEFT\n"},
+	{"B9 resume without the announcement is ignored", 0, "",
+		FIRST("A", "a",
+			"$w") "lose A\nopen C\nC> HELLO {'client':{'deviceId':'dev-A'},'resume':"
+			      "{'resumeToken':'$w'}}\nC< WELCOME {'resumed':'-'}\nC< ACK ok\n"},
+	{"B9 the token is single use", 0, "",
+		FIRST("A", "a", "$w") "lose A\n" HELLO_AGAIN("C", "dev-A", "$w", "true")
+			AUTH("C", "a") HELLO_AGAIN("D", "dev-A", "$w", "false")
+				AUTH("D", "a") "D< ACK ok\nD-\n"},
+	{"B9 unknown tokens and none", 0, "",
+		HELLO_AGAIN("A", "d", "nonsense",
+			"false") "A> HELLO {'client':{'ext':['resume']},"
+				 "'resume':{'resumeToken':7}}\nA< WELCOME "
+				 "{'resumed':false}\nA< ACK ok\nA> HELLO "
+				 "{'client':{'ext':['resume']},'resume':'x'}\nA< "
+				 "WELCOME {'resumed':'-'}\nA< ACK ok\nA> HELLO "
+				 "{'client':{'ext':'resume'},'resume':{}}\nA< "
+				 "WELCOME {'resumed':'-'}\n"},
+	{"B9 another device with the token", 0, "",
+		FIRST("A", "a", "$w") "lose A\n" HELLO_AGAIN("C", "dev-C", "$w", "false")
+			HELLO_AGAIN("D", "dev-A", "$w", "true")},
+	{"B9 another user with the token: nothing is moved", 0, "",
+		FIRST("A", "a", "$w")
+			READY("B", "b") "lose A\n" HELLO_AGAIN("C", "dev-A", "$w", "true") AUTH("C",
+				"c") "C< ACK ok\nC-\nC> E2EE_READY {'epoch':0}\nC< ACK "
+				     "UNAUTHORIZED\ntime 31000\nB< PEER_LEFT {'userId':'a'}\nB-\n"},
+	{"B9 the token of one that was never authenticated", 0, "",
+		"open A\nA> HELLO {'client':{'deviceId':'d','ext':['resume']}}\nA< WELCOME "
+		"{'resumeToken':'$w'}\nA~\nlose A\n" HELLO_AGAIN("C", "d", "$w", "false")},
+	{"B9 the socket is half open: 4009, and moved", 0, "",
+		FIRST("A", "a", "$w") READY("B", "b") HELLO_AGAIN("C", "dev-A", "$w",
+			"true") "A closed 4009\n" AUTH("C", "a") "C< ROOM_SNAPSHOT\nC< ACK "
+								 "ok\nlose A\nB-\nfigures "
+								 "{'peers':2,'bound':2}\ntime "
+								 "100000\nB-\n"},
+	{"B9 … its socket goes before the AUTH", 0, "",
+		FIRST("A", "a", "$w") READY("B", "b") HELLO_AGAIN("C", "dev-A", "$w",
+			"true") "close A\nB-\n" AUTH("C", "a") "C< ROOM_SNAPSHOT\nC< ACK ok\nB-\n"},
+	{"B9 lost again before its AUTH: the new token leads there, too", 0, "",
+		FIRST("A", "a",
+			"$w") "lose A\nopen C\nC> HELLO {'client':{'deviceId':'dev-A','ext':"
+			      "['resume']},'resume':{'resumeToken':'$w'}}\nC< WELCOME "
+			      "{'resumeToken':'$v'}\nlose C\n" HELLO_AGAIN("D", "dev-A", "$v",
+				      "true") AUTH("D", "a") "D< ROOM_SNAPSHOT\n"},
+	{"B9 it comes back twice", 0, "",
+		FIRST("A", "a",
+			"$w") "lose A\nopen C\nC> HELLO {'client':{'deviceId':'dev-A','ext':"
+			      "['resume']},'resume':{'resumeToken':'$w'}}\nC< WELCOME "
+			      "{'resumeToken':'$v'}\nC~\n" AUTH("C", "a") "lose C\n" HELLO_AGAIN(
+				      "D", "dev-A", "$v", "true")
+				      AUTH("D", "a") "D< ROOM_SNAPSHOT\nD< ACK ok\n"},
+	{"B9 it joins anew instead: C9", 0, "",
+		FIRST("A", "a", "$w")
+			READY("B", "b") "lose A\n" IN("C", "a") "C> ROOM_JOIN "
+								"{'roomId':'room','deviceId':"
+								"'dev-A'}\nC< "
+								"ROOM_JOIN_OK\nC~\nB< "
+								"PEER_JOINED\nfigures "
+								"{'peers':2,'bound':2}\ntime "
+								"100000\nB-\n"},
+	{"B9 another user cannot have its name meanwhile", 0, "",
+		FIRST("A", "a", "$w") "lose A\n" IN(
+			"C", "c") "C> ROOM_JOIN "
+				  "{'roomId':'room','deviceId':'dev-A'}\nC< ACK "
+				  "UNAUTHORIZED {'message':'deviceId in use'}\n"},
+	{"B9 KEY_PACKAGE to a lost member: offline", 0, "",
+		FIRST("A", "a", "$w")
+			READY("B", "b") "lose A\nB> KEY_PACKAGE "
+					"{'targetDeviceId':'dev-A'}\nB< ACK "
+					"KEY_PACKAGE_TARGET_OFFLINE {'retryable':true}\n"},
+	{"B9 a commit meanwhile: not ready when it comes back", 0, "",
+		FIRST("A", "a", "$w") READY(
+			"B", "b") "lose A\nB> REKEY_COMMIT {'epoch':1}\n" HELLO_AGAIN("C", "dev-A",
+			"$w", "true") AUTH("C", "a") "C< ROOM_SNAPSHOT {'epoch':1}\nC< ACK "
+						     "ok\nC> TRANSPORT_CREATE\nC< ACK "
+						     "E2EE_NOT_READY "
+						     "{'details':{'expectedEpoch':1}}\n"},
+	{"B9 it answers what was asked before: the request is lost, not the place", M, "",
+		FIRST("A", "a", "$w") "media hold\nA> TRANSPORT_CREATE\nlose A\n" HELLO_AGAIN("C",
+			"dev-A", "$w", "false") "media go\nfigures {'transports':1,'peers':1}\n"
+						"time 31000\nfigures {'transports':0,'peers':0}\n"},
+	{"B9 B5 a lost member is not waited for", 0, QUORUM,
+		READY("B", "b") FIRST("A", "a",
+			"$w") "B> REKEY_BEGIN {'epoch':1}\nlose A\nB~\nB> "
+			      "REKEY_COMMIT {'epoch':1}\nB< REKEY_COMMIT\nB< ACK "
+			      "ok\nB< ROOM_SNAPSHOT\nB-\n" HELLO_AGAIN("C", "dev-A", "$w", "true")
+				      AUTH("C", "a") "C< ROOM_SNAPSHOT\nC< ACK ok\n" REQUIRED(
+					      "C", "member_join", "1", "dev-B")},
+	{"B9 B5 a lost leader: abort, the next leads", 0, QUORUM,
+		FIRST("A", "a", "$w")
+			READY("B", "b") "A> REKEY_BEGIN {'epoch':1}\nB~\nlose A\n" ABORT("B", "1",
+				"LEADER_LOST") REQUIRED("B", "member_leave", "0", "dev-B") "B-\n"},
+	{"B9 a session that we close is not parked", 0, "auth_deadline_sec=0",
+		FIRST("A", "a", "$w")
+			READY("B", "b") "A> AUTH {'accessToken':'user-a'}\nexpires A 1\ntime "
+					"61000\nA~\nA closed 4001\nlose A\nB< PEER_LEFT\n"},
+};
+
+static void test_resume(void **state)
+{
+	(void)state;
+	ROWS(resume_rows);
+}
+
 static void test_limit(void **state)
 {
 	(void)state;
@@ -606,6 +779,7 @@ static void test_policy(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_resume),
 		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_token),
 		cmocka_unit_test(test_caps),
