@@ -84,6 +84,16 @@ static void drop_all(struct core *c)
 	}
 }
 
+/* A11: what was made up until now led nowhere; whoever wants media asks again. */
+static void leave_fallback(struct core *c)
+{
+	drop_all(c);
+	c->media_seen = true;
+	json_object_put(c->capabilities);
+	c->capabilities = c->media_capabilities;
+	c->media_capabilities = NULL;
+}
+
 static void on_attached(void *ctx, bool attached)
 {
 	struct core *c = ctx;
@@ -93,6 +103,8 @@ static void on_attached(void *ctx, bool attached)
 		drop_all(c);
 		return;
 	}
+	if (!c->media_seen)
+		leave_fallback(c);
 	c->media_on = fits(c->config, media_info(c->media));
 	if (c->media_on)
 		tell_all(c);

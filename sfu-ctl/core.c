@@ -126,11 +126,15 @@ struct core *core_create(const struct config *config, const struct core_io *io, 
 	device_rates_init(&c->rekey_begins, config->rekey_begin_rate, c->hash_key);
 	TAILQ_INIT(&c->awaits);
 	c->tokener = json_tokener_new_ex(TOKENER_DEPTH);
-	c->capabilities = capabilities(config, media != NULL);
-	if (c->tokener == NULL || c->capabilities == NULL) {
+	c->capabilities = capabilities(config, false);
+	if (media != NULL)
+		c->media_capabilities = capabilities(config, true);
+	if (c->tokener == NULL || c->capabilities == NULL
+		|| (media != NULL && c->media_capabilities == NULL)) {
 		if (c->tokener != NULL)
 			json_tokener_free(c->tokener);
 		json_object_put(c->capabilities);
+		json_object_put(c->media_capabilities);
 		free(c);
 		return NULL;
 	}
@@ -167,6 +171,7 @@ void core_destroy(struct core *c)
 	table_fini(&c->consumers);
 	json_tokener_free(c->tokener);
 	json_object_put(c->capabilities);
+	json_object_put(c->media_capabilities);
 	free(c);
 }
 

@@ -23,9 +23,11 @@ struct core {
 	const struct config *config;
 	struct core_io io;
 	struct media *media; /* NULL in fallback mode */
+	bool media_seen; /* a data plane has been attached: from then on media mode */
 	bool media_on; /* a data plane is attached and fits the configuration */
 	bool ending; /* core_destroy(): awaits are dropped */
 	struct json_object *capabilities; /* routerRtpCapabilities */
+	struct json_object *media_capabilities; /* the same once media_seen; then NULL */
 	struct json_tokener *tokener;
 	uint8_t hash_key[ENV_KEY_BYTES];
 	uint64_t last_session, last_request, last_life;
@@ -54,10 +56,13 @@ struct core {
 	TAILQ_HEAD(, await) awaits;
 };
 
-/** Media mode: a data plane is wanted, whether it is there or not. */
+/**
+ * Media mode: a data plane is there or was. One that is wanted and has never been seen leaves us in
+ * fallback mode (protocol.md A11).
+ */
 static inline bool core_media_mode(const struct core *c)
 {
-	return c->media != NULL;
+	return c->media_seen;
 }
 
 static inline uint64_t core_now(const struct core *c)

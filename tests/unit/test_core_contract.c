@@ -1133,14 +1133,51 @@ static const struct script media_rows[] = {
 							 "{'producerId':'$p','rtpCapabilities'"
 							 ":" CAPS "}\nA< ACK INTERNAL_ERROR\n"
 							 "A-\nfigures {'consumers':0}\nmedia ok\n"},
-	{"media: not there yet", SCRIPT_DETACHED, "",
+	{"A11 media: not there yet: fallback mode until it comes", SCRIPT_DETACHED, "",
+		READY("A", "a") READY("B",
+			"b") "A~\nA> GET_ROUTER_RTP_CAPABILITIES\n"
+			     "A< ROUTER_RTP_CAPABILITIES "
+			     "{'routerRtpCapabilities':{'codecs':[]}}\nA< ACK ok\n"
+			     "A> TRANSPORT_CREATE\nA< TRANSPORT_CREATED "
+			     "{'transportId':'$t','iceParameters':{},"
+			     "'iceCandidates':[],'dtlsParameters':{}}\nA< ACK ok\n"
+			     "A> TRANSPORT_CONNECT {'transportId':'$t'}\nA< ACK ok\n" PRODUCE("A",
+				     "$t", "$p", "audio",
+				     "{}") "B~\nB> CONSUME {'producerId':'$p'}\n"
+					   "B< CONSUMER_ADDED "
+					   "{'consumerId':'$c','rtpParameters':{}}\nB< ACK ok\nm- "
+					   "room\n"
+					   "media attach\nm+ room R1 required=1 epoch=0\nm+ peer "
+					   "P1 open\n"
+					   "B< PRODUCER_REMOVED "
+					   "{'producerId':'$p','reason':'transport_closed'}\n"
+					   "B< CONSUMER_CLOSED "
+					   "{'consumerId':'$c','reason':'transport_closed'}\nA-\nB-"
+					   "\n"
+					   "figures "
+					   "{'peers':2,'transports':0,'producers':0,'consumers':0}"
+					   "\n"
+					   "A> TRANSPORT_CONNECT {'transportId':'$t'}\nA< ACK "
+					   "TRANSPORT_NOT_FOUND\n" SEND("A", "$u") PRODUCE("A",
+						   "$u", "$q", "audio",
+						   OPUS) "A> GET_ROUTER_RTP_CAPABILITIES\n"
+							 "A< ROUTER_RTP_CAPABILITIES "
+							 "{'routerRtpCapabilities':{'codecs':["
+							 "{'mimeType':'audio/"
+							 "opus'},{'mimeType':'video/"
+							 "VP9'},{'mimeType':'video/VP8'}]}}\nA< "
+							 "ACK ok\nmedia detach\nA~\n"
+							 "A> TRANSPORT_CREATE\nA< ACK "
+							 "SFU_NODE_UNAVAILABLE\n"},
+	{"media: away", M, "",
 		READY("A",
-			"a") "A> TRANSPORT_CREATE\nA< ACK SFU_NODE_UNAVAILABLE {'retryable':true}\n"
+			"a") "media detach\n"
+			     "A> TRANSPORT_CREATE\nA< ACK SFU_NODE_UNAVAILABLE {'retryable':true}\n"
 			     "A> PRODUCE {'transportId':'x'}\nA< ACK SFU_NODE_UNAVAILABLE\n"
 			     "A> CONSUME {'producerId':'x'}\nA< ACK SFU_NODE_UNAVAILABLE\n"
 			     "A> TRANSPORT_CONNECT {'transportId':'x'}\nA< ACK "
-			     "SFU_NODE_UNAVAILABLE\nm- room\n"
-			     "media attach\nm+ room R1 required=1 epoch=0\nm+ peer P1 open\n" SEND(
+			     "SFU_NODE_UNAVAILABLE\nm~\n"
+			     "media attach\nm+ room R2 required=1 epoch=0\nm+ peer P2 open\n" SEND(
 				     "A", "$t")},
 	{"media: SFU_ANNOUNCED_IP that is announced", M, "announced_ip=192.0.2.10",
 		READY("A", "a") SEND("A", "$t")},
