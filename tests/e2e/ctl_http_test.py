@@ -4,6 +4,7 @@
 and stop. Usage: ctl_http_test.py /path/to/sfu-ctl [unittest arguments]. Loopback only."""
 
 import base64
+import http.server
 import json
 import os
 import random
@@ -16,6 +17,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
@@ -583,12 +585,13 @@ class Page(unittest.TestCase):
             self.assertEqual((target, ask(self.port, target)[0]), (target, 404))
 
 
-def make_certificate(folder, name):
+def make_certificate(folder, name, alternative="DNS:localhost"):
     """Files of a new certificate with this common name."""
     cert, key = f"{folder}/{name}.cert", f"{folder}/{name}.key"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-         "-subj", f"/CN={name}", "-days", "1", "-keyout", key, "-out", cert],
+         "-subj", f"/CN={name}", "-addext", f"subjectAltName={alternative}", "-days", "1",
+         "-keyout", key, "-out", cert],
         check=True, capture_output=True,
     )
     return cert, key
@@ -731,6 +734,72 @@ class Reload(unittest.TestCase):
                 self.assertNotIn(secret, server.errors())
         finally:
             self.assertEqual(server.stop()[0], 0)
+
+
+class AuthServer:
+    """https with this certificate: accepts every token, remembers what it was asked."""
+
+    def __init__(self, cert, key):
+        asked = self.asked = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                asked.append(self.path)
+                body = b'{"id":"user-1"}'
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(cert, key)
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.server.handle_error = lambda *_: None
+        self.url = f"https://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class AuthOverTls(unittest.TestCase):
+    """The token goes to the server whose certificate is right, and to no other."""
+
+    def ack(self, **settings):
+        server = Server(CALLS_DEV_INSECURE_AUTH="0", SUPABASE_ANON_KEY="k", **settings)
+        try:
+            with WebSocket(server.port) as w:
+                w.send(TEXT, w.message("AUTH", accessToken="a token of some length"))
+                while True:
+                    frame = json.loads(w.receive()[1])
+                    if frame["type"] == "ACK":
+                        return frame["ack"]
+        finally:
+            self.assertEqual(server.stop()[0], 0)
+
+    def test_certificates(self):
+        with tempfile.TemporaryDirectory() as folder:
+            good = make_certificate(folder, "good", "IP:127.0.0.1")
+            other = make_certificate(folder, "other", "DNS:auth.example")
+            for files, trusted, accepted in (
+                (good, good[0], True), (good, "/dev/null", False), (good, other[0], False),
+                (other, other[0], False),
+            ):
+                auth = AuthServer(*files)
+                try:
+                    ack = self.ack(SUPABASE_URL=auth.url, SSL_CERT_FILE=trusted, SSL_CERT_DIR=folder)
+                finally:
+                    auth.stop()
+                self.assertEqual(ack["ok"], accepted, ack)
+                self.assertEqual(auth.asked, ["/auth/v1/user"] if accepted else [])
+                if not accepted:
+                    self.assertTrue(ack["error"]["retryable"])
+                    self.assertEqual(ack["error"]["details"], {"reason": "auth_unavailable"})
 
 
 class Tls(unittest.TestCase):
