@@ -2,11 +2,11 @@
 #include "sfu-ctl/link.h"
 
 #include "shared/ring.h"
+#include "shared/wake.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,30 +88,6 @@ static void close_fd(int *fd)
 	if (*fd >= 0)
 		close(*fd);
 	*fd = -1;
-}
-
-// --- eventfds: the peer shares the file description, so O_NONBLOCK is not relied on ------------
-
-static void eventfd_drain(int fd)
-{
-	uint64_t count;
-	struct iovec part = {.iov_base = &count, .iov_len = sizeof(count)};
-	struct pollfd ready = {.fd = fd, .events = POLLIN};
-
-	if (preadv2(fd, &part, 1, -1, RWF_NOWAIT) >= 0 || errno == EAGAIN)
-		return;
-	// A kernel without RWF_NOWAIT for eventfds.
-	if (poll(&ready, 1, 0) == 1 && read(fd, &count, sizeof(count)) < 0)
-		return;
-}
-
-static void eventfd_wake(int fd)
-{
-	const uint64_t one = 1;
-	struct pollfd ready = {.fd = fd, .events = POLLOUT};
-
-	if (poll(&ready, 1, 0) == 1 && write(fd, &one, sizeof(one)) < 0)
-		return;
 }
 
 // --- watchers ----------------------------------------------------------------------------------
@@ -274,7 +250,7 @@ static void on_wake(uv_poll_t *poll_handle, int status, int events)
 
 	(void)status;
 	(void)events;
-	eventfd_drain(link->wake_ctl_fd);
+	sfu_wake_drain(link->wake_ctl_fd);
 	sfu_ring_awake(&link->ring[SFU_RING_EVENT]);
 	sfu_ring_awake(&link->ring[SFU_RING_DTLS_TO_CTL]);
 	turn(link);
@@ -599,7 +575,7 @@ static int push(struct link_client *link, enum sfu_ring_id id, const void *eleme
 	switch (sfu_ring_push(&link->ring[id], element, &wake)) {
 	case SFU_RING_OK:
 		if (wake)
-			eventfd_wake(link->wake_dp_fd);
+			sfu_wake(link->wake_dp_fd);
 		return 0;
 	case SFU_RING_FULL:
 		return -EAGAIN;

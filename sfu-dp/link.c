@@ -2,6 +2,7 @@
 #include "sfu-dp/link.h"
 
 #include "shared/ring.h"
+#include "shared/wake.h"
 
 #include <assert.h>
 #include <ctype.h>
@@ -9,7 +10,6 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,35 +89,6 @@ static int watch(const struct link *link, int fd, uint32_t tag)
 	struct epoll_event event = {.events = EPOLLIN, .data.u32 = tag};
 
 	return epoll_ctl(link->epoll_fd, EPOLL_CTL_ADD, fd, &event);
-}
-
-// --- eventfds ----------------------------------------------------------------------------------
-//
-// The file description is shared with the peer, who may clear O_NONBLOCK on it: neither end relies
-// on that flag.
-
-static void eventfd_drain(int fd)
-{
-	uint64_t count;
-	struct iovec part = {.iov_base = &count, .iov_len = sizeof(count)};
-	struct pollfd ready = {.fd = fd, .events = POLLIN};
-
-	if (preadv2(fd, &part, 1, -1, RWF_NOWAIT) >= 0 || errno == EAGAIN)
-		return;
-	// A kernel without RWF_NOWAIT for eventfds.
-	if (poll(&ready, 1, 0) == 1 && read(fd, &count, sizeof(count)) < 0)
-		return;
-}
-
-// XXX A peer that fills the counter to its limit between the two calls, with O_NONBLOCK cleared,
-// holds housekeeping until it reads; workers are not touched.
-static void eventfd_wake(int fd)
-{
-	const uint64_t one = 1;
-	struct pollfd ready = {.fd = fd, .events = POLLOUT};
-
-	if (poll(&ready, 1, 0) == 1 && write(fd, &one, sizeof(one)) < 0)
-		return;
 }
 
 // --- the region --------------------------------------------------------------------------------
@@ -442,7 +413,7 @@ void link_poll(struct link *link, uint64_t now_us)
 		if (events[i].data.u32 == TAG_PEER && link->peer_fd >= 0)
 			watch_peer(link);
 		else if (events[i].data.u32 == TAG_WAKE && link->wake_dp_fd >= 0)
-			eventfd_drain(link->wake_dp_fd);
+			sfu_wake_drain(link->wake_dp_fd);
 	}
 	for (int i = 0; i < count; i++) {
 		uint32_t tag = events[i].data.u32;
@@ -507,7 +478,7 @@ static bool push(struct link *link, enum sfu_ring_id id, const void *element)
 	switch (sfu_ring_push(&link->ring[id], element, &wake)) {
 	case SFU_RING_OK:
 		if (wake)
-			eventfd_wake(link->wake_ctl_fd);
+			sfu_wake(link->wake_ctl_fd);
 		return true;
 	case SFU_RING_POISONED:
 		poisoned(link);
