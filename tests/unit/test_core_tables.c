@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /* Hash tables and the memory of seqs. */
+#include "sfu-ctl/address.h"
+#include "sfu-ctl/device_rate.h"
 #include "sfu-ctl/seq_memory.h"
 #include "sfu-ctl/table.h"
 
@@ -101,12 +103,92 @@ static void test_seq_memory_is_bounded(void **state)
 	seq_memory_fini(&m);
 }
 
+static void test_device_rate(void **state)
+{
+	struct device_rates d;
+
+	(void)state;
+	device_rates_init(&d, 2, hash_key);
+	assert_true(device_rate_allows(&d, "ann", "phone", 5));
+	assert_true(device_rate_allows(&d, "ann", "phone", 6));
+	assert_false(device_rate_allows(&d, "ann", "phone", 7));
+	assert_true(device_rate_allows(&d, "ann", "desk", 7));
+	assert_true(device_rate_allows(&d, "bob", "phone", 7));
+	assert_true(device_rate_allows(&d, "annp", "hone", 7)); // not the same key
+	assert_false(device_rate_allows(&d, "ann", "phone", DEVICE_RATE_WINDOW_US + 4));
+	assert_true(device_rate_allows(&d, "ann", "phone", DEVICE_RATE_WINDOW_US + 5));
+	assert_int_equal(d.by_key.count, 4);
+	assert_true(device_rate_allows(&d, "cem", "phone", 3 * DEVICE_RATE_WINDOW_US));
+	assert_int_equal(d.by_key.count, 1);
+	device_rates_fini(&d);
+}
+
+static void test_device_rate_is_bounded(void **state)
+{
+	struct device_rates d;
+	char device[16];
+
+	(void)state;
+	device_rates_init(&d, 1, hash_key);
+	for (unsigned i = 0; i < DEVICE_RATE_MAX + 5; i++) {
+		snprintf(device, sizeof(device), "%u", i);
+		assert_true(device_rate_allows(&d, "ann", device, 1));
+	}
+	assert_int_equal(d.by_key.count, DEVICE_RATE_MAX);
+	assert_true(device_rate_allows(&d, "ann", "0", 1)); // forgotten
+	assert_false(device_rate_allows(&d, "ann", "10", 1));
+	device_rates_fini(&d);
+}
+
+static void test_addresses(void **state)
+{
+	static const struct {
+		const char *a, *b;
+		bool same;
+	} rows[] = {
+		{"192.0.2.1", "192.0.2.1", true},
+		{"192.0.2.1", "192.0.2.2", false},
+		{"192.0.2.1", "::ffff:192.0.2.1", true},
+		{"::ffff:192.0.2.1", "::ffff:192.0.2.2", false},
+		{"2001:db8::1", "2001:db8::ffff:1", true},
+		{"2001:db8::1", "2001:db8:0:1::1", false},
+		{"nonsense", "", true},
+	};
+	struct table t;
+
+	(void)state;
+	table_init(&t, hash_key);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct address *a = address_add(&t, rows[i].a);
+		struct address *b = address_add(&t, rows[i].b);
+
+		if ((a == b) != rows[i].same)
+			fail_msg("%s, %s", rows[i].a, rows[i].b);
+		assert_int_equal(a->connections, rows[i].same ? 2 : 1);
+		address_remove(&t, a);
+		address_remove(&t, b);
+		assert_int_equal(t.count, 0);
+	}
+	address_remove(&t, NULL);
+	table_fini(&t);
+	assert_true(address_listed("192.0.2.1,::1", "::1"));
+	assert_true(address_listed("192.0.2.1,::1", "::ffff:192.0.2.1"));
+	assert_true(address_listed("2001:db8::1", "2001:0db8::1"));
+	assert_false(address_listed("2001:db8::1", "2001:db8::2"));
+	assert_false(address_listed("192.0.2.1", "192.0.2.10"));
+	assert_false(address_listed("", "192.0.2.1"));
+	assert_false(address_listed("nonsense", "nonsense"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_table),
 		cmocka_unit_test(test_seq_memory),
 		cmocka_unit_test(test_seq_memory_is_bounded),
+		cmocka_unit_test(test_device_rate),
+		cmocka_unit_test(test_device_rate_is_bounded),
+		cmocka_unit_test(test_addresses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
