@@ -131,9 +131,10 @@ int port_open(struct port *p, const char *device, unsigned workers, struct rte_m
 	snprintf(p->driver, sizeof(p->driver), "%s", info.driver_name);
 	p->rx_queues = (uint16_t)RTE_MIN(workers, info.max_rx_queues);
 	p->tx_queues = (uint16_t)RTE_MIN(workers, info.max_tx_queues);
-	// Only where a flow always meets the same queue: packet fanout by hash, or RSS.
+	// Only where a flow always meets the same queue: packet fanout by hash, or RSS. To a tap the
+	// kernel brings a flow on the queue on which we sent to it last, whatever it is told.
 	p->spreads = !strcmp(info.driver_name, "net_af_packet");
-	if (p->rx_queues > 1
+	if (p->rx_queues > 1 && strcmp(info.driver_name, "net_tap")
 		&& (info.flow_type_rss_offloads & (RTE_ETH_RSS_UDP | RTE_ETH_RSS_IP))) {
 		conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
 		conf.rx_adv_conf.rss_conf.rss_hf
