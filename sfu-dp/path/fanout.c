@@ -293,16 +293,39 @@ static void copies(struct worker *w, struct seal_burst *b, struct copying *copyi
 	}
 }
 
+/* What another worker has written lies in its caches. */
+
+static void context_prefetch(struct rte_mbuf *m)
+{
+	const uint8_t *pkt = (const uint8_t *)pkt_of(m);
+
+	rte_prefetch0(m);
+	for (unsigned i = 0; i < sizeof(struct pkt); i += RTE_CACHE_LINE_SIZE)
+		rte_prefetch0(pkt + i);
+}
+
+static void packet_prefetch(const struct rte_mbuf *m)
+{
+	const uint8_t *packet = rte_pktmbuf_mtod(m, const uint8_t *);
+
+	for (unsigned i = 0; i < rte_pktmbuf_data_len(m); i += RTE_CACHE_LINE_SIZE)
+		rte_prefetch0(packet + i);
+}
+
 void fanout_local(struct worker *w, struct rte_mbuf **m, unsigned n)
 {
 	struct copying copying;
 	struct seal_burst b;
 
 	b.n = 0;
+	for (unsigned i = 0; i < n && w->workers > 1; i++)
+		context_prefetch(m[i]);
 	for (unsigned i = 0; i < n; i++) {
 		const struct pkt *pkt = pkt_of(m[i]);
 		struct producer *p = producer_find(w->objects, pkt->producer);
 
+		if (w->workers > 1 && i + 1 < n)
+			packet_prefetch(m[i + 1]);
 		if (!p)
 			continue;
 		copying.packet = rte_pktmbuf_mtod(m[i], const uint8_t *);

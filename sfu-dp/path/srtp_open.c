@@ -317,6 +317,66 @@ static unsigned rtcp_open(struct worker *w, struct transport *t, const struct tr
 	return DROP_COUNT;
 }
 
+/*
+ * With thousands of producers nothing of a packet's transport, stream, keys or producer is in the
+ * caches. What comes next is fetched step by step, each when the one that points to it is there.
+ */
+#define AHEAD_TRANSPORT 6u
+#define AHEAD_STREAM 4u
+#define AHEAD_KEYS 2u
+/** Octets at the start of expanded keys: salts, AES round keys and the first powers for the tag. */
+#define CTX_PREFETCH 640u
+
+static struct transport *transport_of(struct worker *w, const struct rte_mbuf *m)
+{
+	return &w->objects->transports[sfu_handle_index(
+		pkt_of((struct rte_mbuf *)(uintptr_t)m)->transport)];
+}
+
+static void stream_prefetch(const struct transport *t)
+{
+	const uint8_t *stream = (const uint8_t *)&t->streams[0];
+
+	for (unsigned i = 0; i < sizeof(t->streams[0]); i += RTE_CACHE_LINE_SIZE)
+		rte_prefetch0(stream + i);
+	rte_prefetch0(atomic_load_explicit(&t->keys, memory_order_relaxed));
+}
+
+static void keys_prefetch(struct worker *w, struct transport *t, const struct rte_mbuf *m)
+{
+	const struct transport_keys *keys = atomic_load_explicit(&t->keys, memory_order_acquire);
+	uint32_t index = sfu_handle_index(t->streams[0].producer);
+	const struct producer *p = &w->objects->producers[index];
+	unsigned pt = rte_pktmbuf_mtod(m, const uint8_t *)[1] & 0x7f;
+
+	for (unsigned i = 0; keys && i < CTX_PREFETCH; i += RTE_CACHE_LINE_SIZE)
+		rte_prefetch0((const uint8_t *)keys->rx + i);
+	if (index >= w->objects->limits.producers)
+		return;
+	rte_prefetch0(p);
+	rte_prefetch0(&p->mapped_payload_type[pt]);
+	rte_prefetch0(&p->clock_rate_hz[pt]);
+	rte_prefetch0(&p->codec[pt]);
+	rte_prefetch0(&p->fanout[w->id]);
+	rte_prefetch0(&p->bound_ssrc);
+	rte_prefetch0(&p->packets);
+}
+
+static void ahead(struct worker *w, struct rte_mbuf **m, unsigned i, unsigned n)
+{
+	if (i + AHEAD_TRANSPORT < n) {
+		const struct transport *t = transport_of(w, m[i + AHEAD_TRANSPORT]);
+
+		rte_prefetch0(t);
+		rte_prefetch0(&t->tx_header);
+		rte_prefetch0(&t->rx_packets);
+	}
+	if (i + AHEAD_STREAM < n)
+		stream_prefetch(transport_of(w, m[i + AHEAD_STREAM]));
+	if (i + AHEAD_KEYS < n)
+		keys_prefetch(w, transport_of(w, m[i + AHEAD_KEYS]), m[i + AHEAD_KEYS]);
+}
+
 void srtp_open_burst(struct worker *w, struct rte_mbuf **m, unsigned n)
 {
 	struct rte_mbuf *media[PATH_BURST];
@@ -329,6 +389,7 @@ void srtp_open_burst(struct worker *w, struct rte_mbuf **m, unsigned n)
 		struct transport_keys *keys;
 		unsigned verdict;
 
+		ahead(w, m, i, n);
 		if (!t) {
 			path_drop(w, m[i], DROP_stale_handle);
 			continue;

@@ -14,14 +14,20 @@ struct contender {
 
 	/** Make the inputs ready; not timed. */
 	void (*prepare)(struct contender *c, unsigned inputs);
-	/** One worker's share, on its own thread. */
-	void (*work)(struct contender *c, unsigned worker);
+	/** One worker's share, on its own thread; nanoseconds of it in which there was nothing to do. */
+	double (*work)(struct contender *c, unsigned worker);
 	/** What is to be checked after a round; may set wrong. */
 	void (*check)(struct contender *c, unsigned inputs);
 	void (*refresh)(struct contender *c);
 	void (*destroy)(struct contender *c);
 	uint64_t (*copies)(const struct contender *c, unsigned inputs);
 };
+
+/**
+ * Time that the thread ran. On a quiet machine that is the time on the wall, since nobody sleeps in
+ * a round; on a shared one it leaves out what others took.
+ */
+double contender_clock_ns(void);
 
 /** The next producer to send: at random, so that nothing is in the caches by habit. */
 unsigned contender_producer(struct contender *c);

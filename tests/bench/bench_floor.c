@@ -128,12 +128,13 @@ static void input_forward(struct floor_loop *f, unsigned worker, const struct fl
 	rte_pktmbuf_free(in->m);
 }
 
-static void floor_work(struct contender *c, unsigned worker)
+static double floor_work(struct contender *c, unsigned worker)
 {
 	struct floor_loop *f = (struct floor_loop *)c;
 
 	for (unsigned i = 0; i < f->part[worker].inputs; i++)
 		input_forward(f, worker, &f->part[worker].input[i]);
+	return 0;
 }
 
 static void floor_prepare(struct contender *c, unsigned inputs)

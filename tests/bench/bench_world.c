@@ -59,9 +59,10 @@ static void turn_end(struct worker *w)
 	rte_rcu_qsbr_quiescent(w->qsbr, w->id);
 }
 
-static void take_handed(struct worker *w)
+static unsigned take_handed(struct worker *w)
 {
 	struct rte_mbuf *m[PATH_BURST];
+	unsigned total = 0;
 
 	for (unsigned v = 0; v < w->workers; v++) {
 		unsigned n;
@@ -71,7 +72,9 @@ static void take_handed(struct worker *w)
 		n = rte_ring_sc_dequeue_burst(w->from_worker[v], (void **)m, PATH_BURST, NULL);
 		if (n)
 			handoff_burst(w, m, n);
+		total += n;
 	}
+	return total;
 }
 
 static unsigned turn(struct worker *w, unsigned most)
@@ -84,22 +87,32 @@ static unsigned turn(struct worker *w, unsigned most)
 		n = rte_eth_rx_burst(bench.ring_port, w->id, m, (uint16_t)most);
 	if (n)
 		rx_burst(w, m, n);
-	take_handed(w);
+	n += take_handed(w);
 	turn_end(w);
 	return n;
 }
 
-static void path_work(struct contender *c, unsigned worker)
+/** With two workers one may have to wait for what the other hands over. */
+static double path_work(struct contender *c, unsigned worker)
 {
 	struct path *p = (struct path *)c;
 	struct worker *w = &p->workers[worker];
 	uint64_t give_up = rte_rdtsc() + (uint64_t)(ROUND_SECONDS * bench.tsc_hz);
+	double idle = 0, since = 0;
 
-	while (w->count.egress_tried < p->target[worker]) {
-		turn(w, PATH_BURST);
-		if (rte_rdtsc() > give_up)
-			return;
+	while (w->count.egress_tried < p->target[worker] && rte_rdtsc() < give_up) {
+		unsigned did = turn(w, PATH_BURST);
+
+		if (w->workers == 1 || (did != 0) == (since <= 0))
+			continue;
+		if (did) {
+			idle += contender_clock_ns() - since;
+			since = 0;
+		} else {
+			since = contender_clock_ns();
+		}
 	}
+	return idle;
 }
 
 /* Housekeeping's part */
