@@ -32,27 +32,6 @@ static void place_of(const char *text, uint8_t key[16])
 		memset(key + 8, 0, 8);
 }
 
-bool address_listed(const char *list, const char *text)
-{
-	uint8_t wanted[16], listed[16];
-	char one[INET6_ADDRSTRLEN];
-
-	if (!parse(text, wanted))
-		return false;
-	while (*list != '\0') {
-		size_t len = strcspn(list, ",");
-
-		if (len < sizeof(one)) {
-			memcpy(one, list, len);
-			one[len] = '\0';
-			if (parse(one, listed) && memcmp(listed, wanted, 16) == 0)
-				return true;
-		}
-		list += len + (list[len] == ',');
-	}
-	return false;
-}
-
 struct address *address_add(struct table *t, const char *text)
 {
 	struct table_node *node;

@@ -22,8 +22,6 @@ struct address {
  * @return NULL when out of memory
  */
 struct address *address_add(struct table *t, const char *text);
-/** Is this address one of the list, addresses separated by commas? */
-bool address_listed(const char *list, const char *text);
 
 /** One less. NULL is fine. */
 void address_remove(struct table *t, struct address *a);

@@ -2,6 +2,7 @@
 #include "sfu-ctl/config.h"
 
 #include "sfu-ctl/auth.h"
+#include "sfu-ctl/proxy.h"
 
 #include "sfu-ctl/jointoken.h"
 
@@ -477,7 +478,10 @@ static const struct setting settings[] = {
 		.offset = FIELD(trusted_proxies),
 		.initial = "",
 		.group = GROUP_MAY,
-		.help = "proxies whose x-forwarded-proto is believed; unset: anybody's"},
+		.live = true,
+		.help
+		= "proxies whose X-Forwarded-For and X-Forwarded-Proto count; unset: only the "
+		  "latter, from anybody"},
 	{.name = "SFU_RESUME_SEC",
 		.type = SET_NUMBER,
 		.offset = FIELD(resume_sec),
@@ -697,25 +701,6 @@ static bool is_ip(const char *text)
 	return inet_pton(AF_INET, text, addr) == 1 || inet_pton(AF_INET6, text, addr) == 1;
 }
 
-static bool are_ips(const char *list)
-{
-	char one[INET6_ADDRSTRLEN];
-
-	for (;;) {
-		size_t len = strcspn(list, ",");
-
-		if (len >= sizeof(one))
-			return false;
-		memcpy(one, list, len);
-		one[len] = '\0';
-		if (!is_ip(one))
-			return false;
-		if (list[len] == '\0')
-			return true;
-		list += len + 1;
-	}
-}
-
 static bool is_url(const char *text)
 {
 	size_t scheme = strncasecmp(text, "http://", 7) == 0    ? 7
@@ -769,7 +754,7 @@ static void allowed(const struct setting *s, char *out, size_t size)
 		snprintf(out, size, "IPv4 or IPv6 address");
 		break;
 	case SET_IPS:
-		snprintf(out, size, "IPv4 or IPv6 addresses, with commas");
+		snprintf(out, size, "IPv4 or IPv6 addresses, maybe with /bits, with commas");
 		break;
 	case SET_CODECS:
 		snprintf(out, size, "opus, VP8, VP9, H264, AV1, each at most once, with commas");
@@ -837,7 +822,7 @@ static int set_value(struct config *cfg, const struct setting *s, const char *na
 	case SET_IP:
 		return is_ip(value) ? set_string(cfg, s, value) : -EINVAL;
 	case SET_IPS:
-		return are_ips(value) ? set_string(cfg, s, value) : -EINVAL;
+		return proxy_list_valid(value) ? set_string(cfg, s, value) : -EINVAL;
 	case SET_URL:
 		return is_url(value) ? set_string(cfg, s, value) : -EINVAL;
 	case SET_CODECS:

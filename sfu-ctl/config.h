@@ -86,7 +86,7 @@ struct config {
 	uint32_t rate_factor; /* SFU_RATE_FACTOR: times the gateway's limits; 0 = none */
 	uint32_t max_conn_per_address; /* SFU_MAX_CONN_PER_ADDRESS; 0 = any */
 	uint32_t resume_sec; /* SFU_RESUME_SEC: a lost member stays so long; 0 = leaves at once */
-	char *trusted_proxies; /* SFU_TRUSTED_PROXIES: addresses with commas; "" = all */
+	char *trusted_proxies; /* SFU_TRUSTED_PROXIES: as proxy.h says */
 	bool require_secure_ws; /* SFU_REQUIRE_SECURE_WS; only in production */
 	bool strict; /* SFU_STRICT */
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "sfu-ctl/ws.h"
 
-#include "sfu-ctl/address.h"
 #include "sfu-ctl/certificate.h"
 #include "sfu-ctl/config.h"
 #include "sfu-ctl/core.h"
@@ -9,6 +8,7 @@
 #include "sfu-ctl/listener.h"
 #include "sfu-ctl/log.h"
 #include "sfu-ctl/loop.h"
+#include "sfu-ctl/proxy.h"
 
 #include <errno.h>
 #include <libwebsockets.h>
@@ -34,6 +34,7 @@
 #define FILE_CHUNK_BYTES 16384u
 #define PATH_BYTES 1024u
 #define ACCEPT_BYTES 512u
+#define FORWARDED_BYTES 512u
 #define AUTHORIZATION_BYTES 1024u
 /** Descriptors that are not connections: log, link, curl, TLS files. */
 #define RESERVED_FDS 64u
@@ -438,35 +439,33 @@ static int on_upgrade(struct ws *ws, struct lws *wsi)
 	return take_subprotocol(ws, wsi) ? 0 : refuse_upgrade(wsi);
 }
 
-/* By our TLS, or as a proxy says that may say so (protocol.md B10). */
-static bool is_secure(const struct conn *conn, struct lws *wsi, const char *address)
+/** Who it is, by our TLS and address, or as a proxy says that may say so (protocol.md B10). */
+static void resolve_client(const struct ws *ws, struct lws *wsi, struct proxy_client *out)
 {
 	static const char name[] = "x-forwarded-proto:";
-	const struct config *config = conn->ws->config;
-	char proto[16];
+	char peer[PROXY_ADDRESS_BYTES] = "", forwarded[FORWARDED_BYTES] = "", proto[32] = "";
 
-	if (config->tls_cert[0] != '\0')
-		return true;
-	if (config->trusted_proxies[0] != '\0' && !address_listed(config->trusted_proxies, address))
-		return false;
+	lws_get_peer_simple(wsi, peer, sizeof(peer));
+	if (lws_hdr_copy(wsi, forwarded, sizeof(forwarded), WSI_TOKEN_X_FORWARDED_FOR) < 0)
+		forwarded[0] = '\0';
 	if (lws_hdr_custom_copy(wsi, proto, sizeof(proto), name, (int)strlen(name)) <= 0)
-		return false;
-	return strcasecmp(proto, "https") == 0 || strcasecmp(proto, "wss") == 0;
+		proto[0] = '\0';
+	proxy_resolve(peer, ws->tls != NULL, forwarded, proto, ws->config->trusted_proxies, out);
 }
 
 static int on_established(struct ws *ws, struct conn *conn, struct lws *wsi)
 {
 	uint64_t now = loop_now_us();
-	char address[64] = "";
+	struct proxy_client client;
 
 	conn->ws = ws;
 	conn->wsi = wsi;
 	STAILQ_INIT(&conn->queue);
-	lws_get_peer_simple(wsi, address, sizeof(address));
-	conn->session = core_session_open(ws->core, conn, address);
+	resolve_client(ws, wsi, &client);
+	conn->session = core_session_open(ws->core, conn, client.address);
 	if (conn->session == NULL)
 		return -1;
-	if (!is_secure(conn, wsi, address))
+	if (!client.secure)
 		core_session_insecure(conn->session);
 	conn->heard_us = now;
 	conn->ping_us = now + ws->heartbeat_us;

@@ -736,6 +736,33 @@ class Reload(unittest.TestCase):
             self.assertEqual(server.stop()[0], 0)
 
 
+class SecureTransport(unittest.TestCase):
+    """In production connections need TLS, here or at a proxy that is trusted."""
+
+    def close_code(self, header, **settings):
+        server = Server(NODE_ENV="production", SUPABASE_URL="http://127.0.0.1:9", SUPABASE_ANON_KEY="k",
+                        SFU_REQUIRE_DP="0", **settings)
+        try:
+            with WebSocket(server.port, extra=header) as w:
+                w.send(TEXT, w.message())
+                opcode, data = w.receive()
+                return struct.unpack(">H", data[:2])[0] if opcode == CLOSE else None
+        finally:
+            self.assertEqual(server.stop()[0], 0)
+
+    def test_rows(self):
+        forwarded = "X-Forwarded-Proto: https\r\n"
+        for header, settings, code in (
+            ("", {}, 4003),
+            ("", {"SFU_REQUIRE_SECURE_WS": "0"}, None),
+            (forwarded, {}, None),
+            ("X-Forwarded-Proto: http\r\n", {}, 4003),
+            (forwarded, {"SFU_TRUSTED_PROXIES": "127.0.0.0/8"}, None),
+            (forwarded, {"SFU_TRUSTED_PROXIES": "10.0.0.1"}, 4003),
+        ):
+            self.assertEqual((header, settings, self.close_code(header, **settings)), (header, settings, code))
+
+
 class AuthServer:
     """https with this certificate: accepts every token, remembers what it was asked."""
 

@@ -171,13 +171,6 @@ static void test_addresses(void **state)
 	}
 	address_remove(&t, NULL);
 	table_fini(&t);
-	assert_true(address_listed("192.0.2.1,::1", "::1"));
-	assert_true(address_listed("192.0.2.1,::1", "::ffff:192.0.2.1"));
-	assert_true(address_listed("2001:db8::1", "2001:0db8::1"));
-	assert_false(address_listed("2001:db8::1", "2001:db8::2"));
-	assert_false(address_listed("192.0.2.1", "192.0.2.10"));
-	assert_false(address_listed("", "192.0.2.1"));
-	assert_false(address_listed("nonsense", "nonsense"));
 }
 
 int main(void)
