@@ -72,6 +72,8 @@ static unsigned producer_verdict(struct worker *w, struct producer *p, struct pk
 	if (p->was_shut) {
 		p->was_shut = 0;
 		p->source_change++;
+		// What was asked for while nothing could go out does not count.
+		p->key_frame_sent_us = 0;
 		producer_want_key_frame(w->objects, p);
 	}
 	pkt->source_change = p->source_change;

@@ -686,6 +686,38 @@ static void a_shut_gate_holds_until_the_peer_is_ready(void **state)
 	call_close(&call);
 }
 
+/** Whoever looked at a frozen picture has asked all the while: that must not delay its end. */
+static void a_sender_that_is_ready_again_is_asked_for_a_key_frame_at_once(void **state)
+{
+	struct call call;
+	uint8_t pli[16];
+
+	(void)state;
+	call_open(&call, 1, true, SFU_SRTP_AEAD_AES_128_GCM);
+	alice_sends(&call);
+	world_put_peer(call.w, 0, 2, 0, 0);
+	for (unsigned i = 0; i < 40; i++) {
+		alice_sends(&call);
+		world_rtcp(
+			call.w, 0, &call.bob, pli, rtcp_encode_pli(pli, sizeof(pli), 1, BOB_SSRC));
+		world_pass(call.w, 50 * MS, 50 * MS);
+	}
+	assert_int_equal(world_drops(call.w, DROP_producer_gate), 40);
+	for (unsigned i = 0; i < 10; i++) {
+		// Whenever that is since the last request.
+		world_put_peer(call.w, 0, 3 + 2 * i, 0, OPEN);
+		world_forget(call.w);
+		alice_sends(&call);
+		world_pass(call.w, 10 * MS, 10 * MS);
+		assert_int_equal(
+			rtcp_received(&call, &call.alice, RTCP_PSFB, RTCP_PSFB_PLI, NULL, NULL), 1);
+		world_put_peer(call.w, 0, 4 + 2 * i, 0, 0);
+		alice_sends(&call);
+		world_pass(call.w, 70 * MS, 70 * MS);
+	}
+	call_close(&call);
+}
+
 static void in_a_room_that_requires_nothing_no_gate_is_shut(void **state)
 {
 	struct call call;
@@ -1306,6 +1338,7 @@ int main(void)
 		cmocka_unit_test(nothing_but_authentic_media_is_forwarded),
 		cmocka_unit_test(before_keys_media_is_dropped),
 		cmocka_unit_test(a_shut_gate_holds_until_the_peer_is_ready),
+		cmocka_unit_test(a_sender_that_is_ready_again_is_asked_for_a_key_frame_at_once),
 		cmocka_unit_test(in_a_room_that_requires_nothing_no_gate_is_shut),
 		cmocka_unit_test(a_paused_consumer_goes_on_without_a_gap),
 		cmocka_unit_test(an_ssrc_is_learnt_by_mid_and_changed_by_it),
