@@ -500,10 +500,11 @@ static const struct script limit_rows[]
 				"HEL"
 				"LO"
 				"\n") "A~\n" SIXTY("A> HELLO\n") "A~\n" SIXTY("A> HELLO\n") "A~"
-											    "\n" SIXTY("A> "
-												       "HELLO\nA< "
-												       "WELCOME\nA< "
-												       "ACK ok\n")},
+											    "\n" SIXTY(
+												    "A> "
+												    "HELLO\nA< "
+												    "WELCOME\nA< "
+												    "ACK ok\n")},
 		LIMITED("HELLO", "", "A> HELLO\n"),
 		LIMITED("AUTH {'accessToken':'user-a'}", "",
 			"A> AUTH {'accessToken':'user-a'}\nA> AUTH {'accessToken':'user-a'}\n"),
@@ -740,6 +741,93 @@ static const struct script resume_rows[] = {
 					"61000\nA~\nA closed 4001\nlose A\nB< PEER_LEFT\n"},
 };
 
+/* Whoever left is a member no longer, whatever it asks, and nobody hears of it. */
+#define AFTER_LEAVE(type, mode)                                                                    \
+	{                                                                                          \
+		"B2 after ROOM_LEAVE: " type " " #mode, mode, "",                                  \
+			READY("A", "a") READY("B", "b") "A> ROOM_LEAVE\nA~\nB~\nA> " type          \
+							" {'epoch':0,'transportId':'t','"          \
+							"producerId':'p','consumerId':'c',"        \
+							"'targetDeviceId':'dev-B'}\nA< ACK "       \
+							"UNAUTHORIZED {'message':'Not a room "     \
+							"member','retryable':false,'details':{}}"  \
+							"\nA-\nB-\n"                               \
+	}
+/* The policy says who may commit; the gate is the same for all. */
+#define AFTER_COMMIT(type, mode, policy)                                                           \
+	{                                                                                          \
+		"B5 A7 gate after a commit, policy " policy ": " type " " #mode, mode,             \
+			"policy=" policy,                                                          \
+			READY("A", "a") READY("B",                                                 \
+				"b") "A> REKEY_COMMIT {'epoch':1}\nA~\nB~\nB> " type               \
+				     " {'transportId':'t','producerId':'p'}\nB< ACK "              \
+				     "E2EE_NOT_READY "                                             \
+				     "{'message':'E2EE readiness required before media "           \
+				     "operations',"                                                \
+				     "'retryable':true,'details':{'expectedEpoch':1}}\nB-\nA-\n"   \
+	}
+
+static const struct script state_rows[] = {
+	AFTER_LEAVE("E2EE_READY", 0),
+	AFTER_LEAVE("E2EE_READY", M),
+	AFTER_LEAVE("REKEY_BEGIN", 0),
+	AFTER_LEAVE("REKEY_BEGIN", M),
+	AFTER_LEAVE("REKEY_COMMIT", 0),
+	AFTER_LEAVE("REKEY_COMMIT", M),
+	AFTER_LEAVE("KEY_PACKAGE", 0),
+	AFTER_LEAVE("KEY_PACKAGE", M),
+	AFTER_LEAVE("KEY_ACK", 0),
+	AFTER_LEAVE("KEY_ACK", M),
+	AFTER_LEAVE("TRANSPORT_CREATE", 0),
+	AFTER_LEAVE("TRANSPORT_CREATE", M),
+	AFTER_LEAVE("TRANSPORT_CONNECT", 0),
+	AFTER_LEAVE("TRANSPORT_CONNECT", M),
+	AFTER_LEAVE("TRANSPORT_CLOSE", 0),
+	AFTER_LEAVE("TRANSPORT_CLOSE", M),
+	AFTER_LEAVE("PRODUCE", 0),
+	AFTER_LEAVE("PRODUCE", M),
+	AFTER_LEAVE("PRODUCER_CLOSE", 0),
+	AFTER_LEAVE("PRODUCER_CLOSE", M),
+	AFTER_LEAVE("PRODUCER_PAUSE", 0),
+	AFTER_LEAVE("PRODUCER_PAUSE", M),
+	AFTER_LEAVE("PRODUCER_RESUME", 0),
+	AFTER_LEAVE("PRODUCER_RESUME", M),
+	AFTER_LEAVE("CONSUME", 0),
+	AFTER_LEAVE("CONSUME", M),
+	AFTER_LEAVE("CONSUMER_CLOSE", 0),
+	AFTER_LEAVE("CONSUMER_CLOSE", M),
+	AFTER_LEAVE("CONSUMER_PAUSE", 0),
+	AFTER_LEAVE("CONSUMER_PAUSE", M),
+	AFTER_LEAVE("CONSUMER_RESUME", 0),
+	AFTER_LEAVE("CONSUMER_RESUME", M),
+	AFTER_LEAVE("CONSUMER_SET_LAYERS", 0),
+	AFTER_LEAVE("CONSUMER_SET_LAYERS", M),
+	AFTER_LEAVE("CONSUMER_REQUEST_KEY_FRAME", 0),
+	AFTER_LEAVE("CONSUMER_REQUEST_KEY_FRAME", M),
+	AFTER_COMMIT("TRANSPORT_CREATE", 0, "0"),
+	AFTER_COMMIT("TRANSPORT_CREATE", 0, "1"),
+	AFTER_COMMIT("TRANSPORT_CREATE", M, "0"),
+	AFTER_COMMIT("TRANSPORT_CREATE", M, "1"),
+	AFTER_COMMIT("TRANSPORT_CONNECT", 0, "0"),
+	AFTER_COMMIT("TRANSPORT_CONNECT", 0, "1"),
+	AFTER_COMMIT("TRANSPORT_CONNECT", M, "0"),
+	AFTER_COMMIT("TRANSPORT_CONNECT", M, "1"),
+	AFTER_COMMIT("PRODUCE", 0, "0"),
+	AFTER_COMMIT("PRODUCE", 0, "1"),
+	AFTER_COMMIT("PRODUCE", M, "0"),
+	AFTER_COMMIT("PRODUCE", M, "1"),
+	AFTER_COMMIT("CONSUME", 0, "0"),
+	AFTER_COMMIT("CONSUME", 0, "1"),
+	AFTER_COMMIT("CONSUME", M, "0"),
+	AFTER_COMMIT("CONSUME", M, "1"),
+};
+
+static void test_state(void **state)
+{
+	(void)state;
+	ROWS(state_rows);
+}
+
 static void test_resume(void **state)
 {
 	(void)state;
@@ -779,6 +867,7 @@ static void test_policy(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_state),
 		cmocka_unit_test(test_resume),
 		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_token),
