@@ -641,8 +641,7 @@ static int make_keys(void **state)
 {
 	char *a, *b;
 
-	if (start_server(state) != 0)
-		return -1;
+	// All that the server's threads read is there before them.
 	atomic_store(&server.keys, "right");
 	keys.ec = make_ec_key("P-256");
 	keys.stranger = make_ec_key("P-256");
@@ -657,6 +656,8 @@ static int make_keys(void **state)
 		return -1;
 	free(a);
 	free(b);
+	if (start_server(state) != 0)
+		return -1;
 	keys.by_ec = token_for(keys.ec, "ec", 3600);
 	keys.by_rsa = token_for(keys.rsa, "rsa", 3600);
 	keys.by_stranger = token_for(keys.stranger, "ec", 3600);
