@@ -130,7 +130,7 @@ static void input_forward(struct floor_loop *f, unsigned worker, const struct fl
 
 static double floor_work(struct contender *c, unsigned worker)
 {
-	struct floor_loop *f = (struct floor_loop *)c;
+	struct floor_loop *f = (void *)c;
 
 	for (unsigned i = 0; i < f->part[worker].inputs; i++)
 		input_forward(f, worker, &f->part[worker].input[i]);
@@ -139,7 +139,7 @@ static double floor_work(struct contender *c, unsigned worker)
 
 static void floor_prepare(struct contender *c, unsigned inputs)
 {
-	struct floor_loop *f = (struct floor_loop *)c;
+	struct floor_loop *f = (void *)c;
 
 	f->before = rte_mempool_avail_count(bench.pool);
 	for (unsigned k = 0; k < c->shape.workers; k++) {
@@ -159,7 +159,7 @@ static void floor_prepare(struct contender *c, unsigned inputs)
 
 static uint64_t floor_copies(const struct contender *c, unsigned inputs)
 {
-	const struct floor_loop *f = (const struct floor_loop *)c;
+	const struct floor_loop *f = (const void *)c;
 	uint64_t sum = 0;
 
 	for (unsigned k = 0; k < c->shape.workers; k++)
@@ -169,7 +169,7 @@ static uint64_t floor_copies(const struct contender *c, unsigned inputs)
 
 static void floor_check(struct contender *c, unsigned inputs)
 {
-	struct floor_loop *f = (struct floor_loop *)c;
+	struct floor_loop *f = (void *)c;
 	uint64_t sealed = 0;
 
 	for (unsigned k = 0; k < c->shape.workers; k++)
@@ -182,7 +182,7 @@ static void floor_check(struct contender *c, unsigned inputs)
 
 static void floor_destroy(struct contender *c)
 {
-	struct floor_loop *f = (struct floor_loop *)c;
+	struct floor_loop *f = (void *)c;
 
 	for (unsigned i = 0; f->rx && i < shape_producers(&c->shape); i++)
 		f->engine->destroy(f->rx[i]);

@@ -95,7 +95,7 @@ static unsigned turn(struct worker *w, unsigned most)
 /** With two workers one may have to wait for what the other hands over. */
 static double path_work(struct contender *c, unsigned worker)
 {
-	struct path *p = (struct path *)c;
+	struct path *p = (void *)c;
 	struct worker *w = &p->workers[worker];
 	uint64_t give_up = rte_rdtsc() + (uint64_t)(ROUND_SECONDS * bench.tsc_hz);
 	double idle = 0, since = 0;
@@ -314,7 +314,7 @@ static void check_all(struct path *p)
 
 static void path_refresh(struct contender *c)
 {
-	struct path *p = (struct path *)c;
+	struct path *p = (void *)c;
 
 	if (clock_us() - p->checked_us >= CONSENT_REFRESH_US)
 		check_all(p);
@@ -352,7 +352,7 @@ static uint64_t path_copies(const struct contender *c, unsigned inputs)
 
 static void path_prepare(struct contender *c, unsigned inputs)
 {
-	struct path *p = (struct path *)c;
+	struct path *p = (void *)c;
 
 	settle(p);
 	p->copies_before = 0;
@@ -385,7 +385,7 @@ static void wrong_print(const struct path *p)
 
 static void path_check(struct contender *c, unsigned inputs)
 {
-	struct path *p = (struct path *)c;
+	struct path *p = (void *)c;
 	uint64_t in = 0, out = 0, tried = 0, ended = 0, sent = 0;
 
 	for (unsigned k = 0; k < c->shape.workers; k++) {
@@ -424,7 +424,7 @@ static void latency_push(struct latencies *l, uint64_t cycles)
 void path_paced(struct contender *c, unsigned inputs, double gap_ns, struct latencies *through,
 	struct latencies *waited)
 {
-	struct path *p = (struct path *)c;
+	struct path *p = (void *)c;
 	struct worker *w = &p->workers[0];
 	uint64_t arrival[BENCH_INPUTS], begin;
 	double at = 0;
@@ -549,7 +549,7 @@ static void names_leave(void)
 
 static void path_destroy(struct contender *c)
 {
-	struct path *p = (struct path *)c;
+	struct path *p = (void *)c;
 
 	for (unsigned i = 0; p->workers && i < c->shape.workers; i++) {
 		struct worker *w = &p->workers[i];
