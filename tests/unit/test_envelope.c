@@ -317,6 +317,52 @@ static void test_window_moves(void **state)
 }
 
 /* The reference's vectors: key 00..0f, input 00..len-1. */
+/* B9: ids of an older window are known, pending tickets stay good, for all fills of both. */
+static void test_window_adopts(void **state)
+{
+	(void)state;
+	for (unsigned olds = 0; olds < 12; olds++) {
+		for (unsigned news = 1; news < 6; news++) {
+			struct env_slot old_slots[7], new_slots[7], both[16];
+			struct env_window older, w;
+			struct env_result r;
+			char id[8];
+			uint64_t ticket = 0;
+			unsigned kept = olds < 7 ? olds : 7;
+
+			env_window_init(&older, old_slots, 7);
+			env_window_init(&w, new_slots, 7);
+			for (unsigned i = 0; i < olds; i++) {
+				snprintf(id, sizeof(id), "o%u", i);
+				assert_int_equal(check(&older, id, 900 + i, &r), ENV_ACCEPT);
+				env_record_outcome(&older, r.ticket, 100 + i);
+			}
+			for (unsigned i = 0; i < news; i++) {
+				snprintf(id, sizeof(id), "n%u", i);
+				assert_int_equal(check(&w, id, 1 + i, &r), ENV_ACCEPT);
+				ticket = r.ticket;
+			}
+			ticket += env_window_adopt(&w, &older, both, 16);
+			assert_int_equal(older.count, 0);
+			assert_int_equal(w.count, kept + news);
+			assert_true(env_record_outcome(&w, ticket, 77));
+			for (unsigned i = 0; i < olds; i++) {
+				snprintf(id, sizeof(id), "o%u", i);
+				if (i < olds - kept)
+					continue;
+				assert_int_equal(check(&w, id, 900 + i, &r), ENV_DUPLICATE);
+				assert_int_equal(r.outcome, 100 + i);
+			}
+			snprintf(id, sizeof(id), "n%u", news - 1);
+			assert_int_equal(check(&w, id, news, &r), ENV_DUPLICATE);
+			assert_int_equal(r.outcome, 77);
+			// The sequence is that of the new connection.
+			assert_int_equal(check(&w, "x", news, &r), ENV_REPLAY);
+			assert_int_equal(check(&w, "x", news + 1, &r), ENV_ACCEPT);
+		}
+	}
+}
+
 static void test_siphash(void **state)
 {
 	static const struct {
@@ -391,6 +437,7 @@ int main(void)
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_window),
 		cmocka_unit_test(test_window_moves),
+		cmocka_unit_test(test_window_adopts),
 		cmocka_unit_test(test_siphash),
 		cmocka_unit_test(test_h264_profiles),
 	};
