@@ -900,6 +900,49 @@ static void test_no_keys(void **state)
 	close_fixture(&f);
 }
 
+/** Gives its keys once, then dies. */
+static void *serve_once(void *arg)
+{
+	int listening = (int)(intptr_t)arg;
+	int fd = accept(listening, NULL, NULL);
+	char request[1024];
+
+	if (fd >= 0 && recv(fd, request, sizeof(request), 0) > 0)
+		say(fd, "200 OK\r\nConnection: close", server.key_set);
+	close(fd);
+	close(listening);
+	return NULL;
+}
+
+/** A server that died after its keys were fetched: only those with an unknown key notice. */
+static void test_dead(void **state)
+{
+	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000001)};
+	socklen_t len = sizeof(addr);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	uint64_t start;
+	pthread_t thread;
+	struct fixture f;
+	char setting[128];
+
+	(void)state;
+	assert_int_equal(bind(fd, (struct sockaddr *)&addr, len), 0);
+	assert_int_equal(listen(fd, 8), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&addr, &len), 0);
+	assert_int_equal(pthread_create(&thread, NULL, serve_once, (void *)(intptr_t)fd), 0);
+	snprintf(setting, sizeof(setting), "SFU_JWKS_URL=http://127.0.0.1:%u/keys",
+		ntohs(addr.sin_port));
+	open_mode(&f, "SFU_AUTH=jwks", setting);
+	pthread_join(thread, NULL);
+	start = loop_now_us();
+	expect_answer(&f, 0, keys.by_ec, AUTH_ACCEPTED, "user-ec");
+	expect_answer(&f, 1, keys.unknown, AUTH_UNAVAILABLE, "");
+	expect_answer(&f, 2, keys.by_rsa, AUTH_ACCEPTED, "user-rsa");
+	expect_answer(&f, 3, keys.by_stranger, AUTH_REFUSED, "");
+	assert_true(loop_now_us() - start < 1000000);
+	close_fixture(&f);
+}
+
 /** Tokens that wait for keys when it is destroyed. */
 static void test_destroy_waiting(void **state)
 {
@@ -933,6 +976,7 @@ int main(void)
 		cmocka_unit_test(test_modes),
 		cmocka_unit_test(test_rollover),
 		cmocka_unit_test(test_no_keys),
+		cmocka_unit_test(test_dead),
 		cmocka_unit_test(test_destroy_waiting),
 		cmocka_unit_test(test_bad_servers),
 	};
