@@ -47,6 +47,7 @@ struct config {
 	char *metrics_token; /* SFU_METRICS_TOKEN; "" = /metrics is for everybody */
 	bool dev_auth; /* CALLS_DEV_INSECURE_AUTH; always false in production */
 	uint32_t auth_deadline_sec;
+	uint32_t auth_recheck_sec; /* 0 = an expired token keeps its session (C21) */
 	uint32_t join_token; /* SFU_JOIN_TOKEN: enum join_token_mode */
 	char *join_token_secret; /* CALLS_JOIN_TOKEN_SECRET: secret; never "" unless mode is off */
 	uint32_t join_token_ttl_sec; /* CALLS_JOIN_TOKEN_TTL_SEC */

@@ -21,8 +21,6 @@
 /* Deeper than json_scan() lets through. */
 #define TOKENER_DEPTH 32
 
-/* Tokens are looked at so often (B10). */
-#define EXPIRY_CHECK_US UINT64_C(60000000)
 /* The year 9999; whatever is later never comes. */
 #define EXPIRY_MAX_SEC UINT64_C(253402300799)
 
@@ -215,7 +213,12 @@ static void shut_if_expired(struct session *s, uint64_t wall_ms)
 	session_shut(s, 4001, "TOKEN_EXPIRED");
 }
 
-/* B10: tokens that ran out. All at once, since a minute is soon enough. */
+static uint64_t recheck_us(const struct core *c)
+{
+	return c->config->auth_recheck_sec * UINT64_C(1000000);
+}
+
+/* B10, C21: tokens that ran out, all at once every SFU_AUTH_RECHECK_SEC. */
 static uint64_t shut_expired(struct core *c, uint64_t now_us)
 {
 	uint64_t wall_ms = c->io.wall_ms(c->io.ctx);
@@ -224,10 +227,13 @@ static uint64_t shut_expired(struct core *c, uint64_t now_us)
 	if (c->expiry_check_us == 0 || c->expiry_check_us > now_us)
 		return c->expiry_check_us;
 	c->expiry_check_us = 0;
+	// Switched off by a reload meanwhile.
+	if (recheck_us(c) == 0)
+		return 0;
 	TAILQ_FOREACH (s, &c->session_list, link) {
 		shut_if_expired(s, wall_ms);
 		if (s->expires_sec != 0 && !s->closing)
-			c->expiry_check_us = now_us + EXPIRY_CHECK_US;
+			c->expiry_check_us = now_us + recheck_us(c);
 	}
 	return c->expiry_check_us;
 }
@@ -237,12 +243,12 @@ void core_auth_expires(
 {
 	struct session *s = session_find(c, session_id);
 
-	if (s == NULL || s->auth_request != request_id || at_unix_sec <= 0)
+	if (recheck_us(c) == 0 || s == NULL || s->auth_request != request_id || at_unix_sec <= 0)
 		return;
 	s->expires_sec
 		= (uint64_t)at_unix_sec > EXPIRY_MAX_SEC ? EXPIRY_MAX_SEC : (uint64_t)at_unix_sec;
 	if (c->expiry_check_us == 0)
-		c->expiry_check_us = core_now(c) + EXPIRY_CHECK_US;
+		c->expiry_check_us = core_now(c) + recheck_us(c);
 	core_wake_at(c, c->expiry_check_us);
 }
 

@@ -73,7 +73,8 @@ void core_session_insecure(struct session *s);
 
 /**
  * When the token expires that core_auth_result() has just accepted for this request (B10). Then:
- * AUTH_FAIL, close 4001, unless the connection has authenticated anew. Looked at once a minute.
+ * AUTH_FAIL, close 4001, unless the connection has authenticated anew. Looked at every
+ * SFU_AUTH_RECHECK_SEC; nothing happens while that is 0 (C21, the default).
  */
 void core_auth_expires(
 	struct core *c, uint64_t session_id, uint64_t request_id, int64_t at_unix_sec);

@@ -717,6 +717,7 @@ static void apply_setting(struct run *run, const char *name, const char *value)
 		{"rooms", NULL, &c->max_rooms, NULL},
 		{"empty_room_sec", NULL, &c->empty_room_sec, NULL},
 		{"auth_deadline_sec", NULL, &c->auth_deadline_sec, NULL},
+		{"auth_recheck_sec", NULL, &c->auth_recheck_sec, NULL},
 		{"strict", &c->strict, NULL, NULL},
 		{"fallback_codecs", &c->fallback_codecs, NULL, NULL},
 		{"codecs", NULL, NULL, &c->codecs},

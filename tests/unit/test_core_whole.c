@@ -418,6 +418,7 @@ static const struct script caps_rows[] = {
 
 #define TEN(step) step step step step step step step step step step
 #define SIXTY(step) TEN(step) TEN(step) TEN(step) TEN(step) TEN(step) TEN(step)
+#define HELLOS SIXTY("A> HELLO\n") "A~\n"
 #define LIMITED(type, before, allowed)                                                             \
 	{                                                                                          \
 		"B10 rate: " type, 0, "rate=1",                                                    \
@@ -495,16 +496,8 @@ static const struct script limit_rows[]
 			"open A\n" SIXTY("A> PING\nA< ACK ok\n")
 				SIXTY("A> PING\nA< ACK ok\n") "A> PING\nA< ACK RATE_LIMITED\n"},
 		{"B10 rate: off by default", 0, "",
-			"open A\n" SIXTY("A> HELLO\n") "A~\n" SIXTY("A> HELLO\n") "A~\n" SIXTY(
-				"A> "
-				"HEL"
-				"LO"
-				"\n") "A~\n" SIXTY("A> HELLO\n") "A~\n" SIXTY("A> HELLO\n") "A~"
-											    "\n" SIXTY(
-												    "A> "
-												    "HELLO\nA< "
-												    "WELCOME\nA< "
-												    "ACK ok\n")},
+			"open A\n" HELLOS HELLOS HELLOS HELLOS HELLOS SIXTY(
+				"A> HELLO\nA< WELCOME\nA< ACK ok\n")},
 		LIMITED("HELLO", "", "A> HELLO\n"),
 		LIMITED("AUTH {'accessToken':'user-a'}", "",
 			"A> AUTH {'accessToken':'user-a'}\nA> AUTH {'accessToken':'user-a'}\n"),
@@ -548,7 +541,7 @@ static const struct script limit_rows[]
 		{"B10 insecure transport", 0, "secure=1", "open A\ninsecure A\nA closed 4003\n"},
 		{"B10 … allowed by default", 0, "",
 			"open A\ninsecure A\nA closed 0\nA> PING\nA< ACK ok\n"},
-		{"B10 token expiry: AUTH_FAIL without seq, 4001", 0, "",
+		{"B10 token expiry: AUTH_FAIL without seq, 4001", 0, "auth_recheck_sec=60",
 			MEMBER("A", "a")
 				MEMBER("B", "b") "A> AUTH {'accessToken':'user-a'}\nA~\nexpires A "
 						 "90\ntime 60000\nA-\nA "
@@ -557,11 +550,13 @@ static const struct script limit_rows[]
 						 "'reason':'TOKEN_EXPIRED','retryable':true}}\nA "
 						 "closed 4001\nB~\nclose "
 						 "A\nB< PEER_LEFT\n"},
-		{"B10 … not when it authenticated anew", 0, "",
+		{"C21 … not by default: an expired token keeps its session", 0, "",
+			IN("A", "a") "expires A 30\ntime 200000\nA closed 0\nA> PING\nA~\n"},
+		{"B10 … not when it authenticated anew", 0, "auth_recheck_sec=60",
 			IN("A", "a") "expires A 30\nA> AUTH {'accessToken':'user-a'}\nA~\ntime "
 				     "200000\nA-\nA "
 				     "closed 0\n"},
-		{"B10 … an expiry of an earlier AUTH is no longer heard", 0, "",
+		{"B10 … an expiry of an earlier AUTH is no longer heard", 0, "auth_recheck_sec=60",
 			IN("A", "a") "A> AUTH {'accessToken':'hold'}\nexpires A 30\nauth A "
 				     "user-a\nA~\ntime "
 				     "200000\nA-\nA closed 0\n"},
@@ -735,7 +730,7 @@ static const struct script resume_rows[] = {
 		FIRST("A", "a", "$w")
 			READY("B", "b") "A> REKEY_BEGIN {'epoch':1}\nB~\nlose A\n" ABORT("B", "1",
 				"LEADER_LOST") REQUIRED("B", "member_leave", "0", "dev-B") "B-\n"},
-	{"B9 a session that we close is not parked", 0, "auth_deadline_sec=0",
+	{"B9 a session that we close is not parked", 0, "auth_deadline_sec=0 auth_recheck_sec=60",
 		FIRST("A", "a", "$w")
 			READY("B", "b") "A> AUTH {'accessToken':'user-a'}\nexpires A 1\ntime "
 					"61000\nA~\nA closed 4001\nlose A\nB< PEER_LEFT\n"},

@@ -375,10 +375,11 @@ static void test_signatures(void **state)
 	print_message("header of another token\n");
 	{
 		char *rsa = make_token(world.rsa, "rsa", GOOD);
+		const char *dot = strchr(good, '.'), *rest = strchr(rsa, '.');
 
-		assert_true(asprintf(&text, "%.*s%s", (int)(strchr(good, '.') - good), good,
-				    strchr(rsa, '.'))
-			    > 0);
+		assert_non_null(dot);
+		assert_non_null(rest);
+		assert_true(asprintf(&text, "%.*s%s", (int)(dot - good), good, rest) > 0);
 		free(rsa);
 	}
 	assert_status(text, JWT_SIGNATURE);
