@@ -16,7 +16,7 @@
  */
 #define SPIN_TURNS 64u
 #define SLEEP_FIRST_US 20u
-#define SLEEP_LONGEST_US 250u
+#define SLEEP_LONGEST_US 500u
 #define SLEEP_LONGEST_EMPTY_US 2000u
 
 static uint64_t clock_us(void)
