@@ -17,10 +17,11 @@ ip link set lo up
 quickstart=
 said="$TMPDIR/said"
 
-# In a session of its own, as a terminal gives it: Ctrl-C goes to the whole process group.
+# In a session of its own, as a terminal gives it: Ctrl-C goes to the whole process group. Signals as
+# a terminal gives them, too: a test runner under nohup has HUP ignored, and a shell cannot undo that.
 begin() {
 	: >"$said"
-	setsid "$root/deploy/quickstart" "$@" >"$said" 2>&1 &
+	setsid env --default-signal=HUP,INT,QUIT "$root/deploy/quickstart" "$@" >"$said" 2>&1 &
 	quickstart=$!
 	wait_until 600 ready_or_ended && grep -q '^ready: ' "$said" || {
 		cat "$said"
