@@ -96,8 +96,9 @@ function onFrame(key, now, metadata, track)
 	let entry = frames.get(id);
 
 	if (!entry) {
+		// When it was decoded and handed on for showing; the callback comes when this thread is free.
 		entry = { device: stream.peer.device, source: sourceOf(stream.peer, stream.stream), count: 0,
-			first: now, times: [] };
+			first: Math.min(now, metadata.presentationTime), firstCalledBack: now, times: [] };
 		frames.set(id, entry);
 	}
 	entry.count++;
