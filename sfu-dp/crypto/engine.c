@@ -34,3 +34,21 @@ const struct srtp_engine *srtp_engine_find(const char *name)
 	}
 	return NULL;
 }
+
+enum srtp_status srtp_engine_derive(srtp_prf_fn prf, srtp_create_session_fn create_session,
+	const struct srtp_profile *profile, const uint8_t *key, const uint8_t *salt,
+	struct srtp_ctx **ctx)
+{
+	struct srtp_keys rtp, rtcp;
+	enum srtp_status st;
+
+	if (!profile || srtp_profile_find(profile->id) != profile)
+		return SRTP_UNSUPPORTED;
+	st = srtp_keys_derive(profile, key, salt, prf, NULL, &rtp, &rtcp);
+	if (st != SRTP_OK)
+		return st;
+	st = create_session(profile, &rtp, &rtcp, ctx);
+	srtp_wipe(&rtp, sizeof(rtp));
+	srtp_wipe(&rtcp, sizeof(rtcp));
+	return st;
+}

@@ -125,3 +125,15 @@ const struct srtp_engine *srtp_engine_at(unsigned place);
 /* The engines themselves; take them from srtp_engine_find(). */
 extern const struct srtp_engine srtp_engine_ipsec_mb; // only where intel-ipsec-mb was found
 extern const struct srtp_engine srtp_engine_libsrtp2;
+
+/** An engine's create_session. */
+typedef enum srtp_status (*srtp_create_session_fn)(const struct srtp_profile *profile,
+	const struct srtp_keys *rtp, const struct srtp_keys *rtcp, struct srtp_ctx **ctx);
+
+/**
+ * What create() of every engine does: derive the session keys with the engine's own cipher, hand
+ * them to its create_session, and wipe them whatever came of it. Returns as create() does.
+ */
+enum srtp_status srtp_engine_derive(srtp_prf_fn prf, srtp_create_session_fn create_session,
+	const struct srtp_profile *profile, const uint8_t *key, const uint8_t *salt,
+	struct srtp_ctx **ctx);

@@ -353,18 +353,7 @@ static enum srtp_status prf(void *arg, const uint8_t *key, size_t key_len, const
 static enum srtp_status create(const struct srtp_profile *profile, const uint8_t *key,
 	const uint8_t *salt, struct srtp_ctx **ctx)
 {
-	struct srtp_keys rtp, rtcp;
-	enum srtp_status st;
-
-	if (!profile || srtp_profile_find(profile->id) != profile)
-		return SRTP_UNSUPPORTED;
-	st = srtp_keys_derive(profile, key, salt, prf, NULL, &rtp, &rtcp);
-	if (st != SRTP_OK)
-		return st;
-	st = create_session(profile, &rtp, &rtcp, ctx);
-	srtp_wipe(&rtp, sizeof(rtp));
-	srtp_wipe(&rtcp, sizeof(rtcp));
-	return st;
+	return srtp_engine_derive(prf, create_session, profile, key, salt, ctx);
 }
 
 static int gcm_rtp_seal(

@@ -8,7 +8,6 @@
  * GCM writes the tag behind the ciphertext while it encrypts and takes it in place while it
  * decrypts; the OpenSSL build works with the same calls.
  */
-#include "sfu-dp/crypto/engine_libsrtp2.h"
 
 #include "sfu-dp/crypto/engine.h"
 
@@ -60,8 +59,8 @@ static enum srtp_status ready(void)
 	return SRTP_OK;
 }
 
-enum srtp_status srtp_prf_libsrtp2(void *arg, const uint8_t *key, size_t key_len,
-	const uint8_t iv[16], uint8_t *out, size_t out_len)
+static enum srtp_status prf(void *arg, const uint8_t *key, size_t key_len, const uint8_t iv[16],
+	uint8_t *out, size_t out_len)
 {
 	const srtp_cipher_type_t *type = key_len == 32 ? &srtp_aes_icm_256 : &srtp_aes_icm_128;
 	uint8_t padded[SRTP_KEY_MAX + ICM_SALT] = {0};
@@ -165,18 +164,7 @@ static enum srtp_status create_session(const struct srtp_profile *profile,
 static enum srtp_status create(const struct srtp_profile *profile, const uint8_t *key,
 	const uint8_t *salt, struct srtp_ctx **ctx)
 {
-	struct srtp_keys rtp, rtcp;
-	enum srtp_status st;
-
-	if (!profile || srtp_profile_find(profile->id) != profile)
-		return SRTP_UNSUPPORTED;
-	st = srtp_keys_derive(profile, key, salt, srtp_prf_libsrtp2, NULL, &rtp, &rtcp);
-	if (st != SRTP_OK)
-		return st;
-	st = create_session(profile, &rtp, &rtcp, ctx);
-	srtp_wipe(&rtp, sizeof(rtp));
-	srtp_wipe(&rtcp, sizeof(rtcp));
-	return st;
+	return srtp_engine_derive(prf, create_session, profile, key, salt, ctx);
 }
 
 /* Run the counter mode key stream over len octets. */
