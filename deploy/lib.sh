@@ -3,10 +3,10 @@
 # system on this machine. Every function works in the network namespace it is called in, or in $ns
 # when that is set ("ip netns exec").
 #
-#   browsers, peers                    sfu-dp (DPDK, answers for 198.18.99.2)
-#        │                                │
+#   browsers, peers                    sfu-dp (DPDK, answers for 198.18.99.2
+#        │                                │         and fd5f:75::2)
 #      sfu0 198.18.99.1/30 ══ veth ══ sfu-dp0 (no address)
-#        │
+#        │  fd5f:75::1/64
 #   sfu-ctl: HTTP and WebSocket on every address of the namespace
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -15,12 +15,17 @@ host_if=sfu0
 dp_if=sfu-dp0
 host_ip=198.18.99.1
 dp_ip=198.18.99.2
+host_ip6=fd5f:75::1
+dp_ip6=fd5f:75::2
 http_port=${SFU_PORT:-8888}
 run_dir=
 dp_pid=
 ctl_pid=
 net_made=
 ns=
+# What the daemons are started by, where it is not this shell: a command and its arguments.
+dp_under=()
+ctl_under=()
 
 # One list for people and CI. What runs needs is a subset of what the build needs.
 packages_build=(build-essential meson ninja-build pkg-config libdpdk-dev dpdk libsrtp2-dev
@@ -105,6 +110,23 @@ build_page() {
 	rm -f "$log"
 }
 
+# What sfu-dp answers for: IPv6 too where the kernel has it.
+dp_addresses() {
+	if in_ns grep -qx 0 /proc/sys/net/ipv6/conf/default/disable_ipv6 2>/dev/null; then
+		echo "$dp_ip,$dp_ip6"
+	else
+		echo "$dp_ip"
+	fi
+}
+
+# Our end of the link.
+addresses_up() {
+	in_ns ip addr add "$host_ip/30" dev "$host_if"
+	case $(dp_addresses) in
+	*:*) in_ns ip -6 addr add "$host_ip6/64" dev "$host_if" nodad ;;
+	esac
+}
+
 # A veth pair, or a tap device where veth cannot be had. Prints what to do when neither works.
 net_up() {
 	in_ns ip link set lo up 2>/dev/null || true
@@ -119,7 +141,7 @@ net_up() {
 		in_ns sysctl -qw "net.ipv6.conf.$dp_if.disable_ipv6=1" 2>/dev/null || true
 		in_ns ip link set "$dp_if" up txqueuelen 10000
 		in_ns ip link set "$host_if" up txqueuelen 10000
-		in_ns ip addr add "$host_ip/30" dev "$host_if"
+		addresses_up
 	elif [ -c /dev/net/tun ]; then
 		dp_device="net_tap0,iface=$host_if"
 	else
@@ -131,7 +153,7 @@ net_up() {
 net_finish() {
 	case $dp_device in
 	net_tap*)
-		in_ns ip addr add "$host_ip/30" dev "$host_if"
+		addresses_up
 		in_ns ip link set "$host_if" up
 		;;
 	esac
@@ -169,10 +191,11 @@ run_dir_make() {
 
 # sfu-dp in the background; further arguments are --set KEY=VALUE or --config FILE.
 dp_start() {
+	: >"$run_dir/sfu-dp.out" # what a predecessor said there is not its word
 	# Not through in_ns: $! must be the program, and no shell around it.
-	${ns:+ip netns exec "$ns"} env RUNTIME_DIRECTORY="$run_dir/eal" "$build/sfu-dp/sfu-dp" \
+	${ns:+ip netns exec "$ns"} env RUNTIME_DIRECTORY="$run_dir/eal" "${dp_under[@]}" "$build/sfu-dp/sfu-dp" \
 		--config "$root/dpdk-config/${dp_profile:-netns}.conf" \
-		--set "SFU_DP_DEVICE=$dp_device" --set "SFU_DP_ADDRESS=$dp_ip" \
+		--set "SFU_DP_DEVICE=$dp_device" --set "SFU_DP_ADDRESS=$(dp_addresses)" \
 		--set "SFU_LINK=$run_dir/link/dp.sock" --set "SFU_LINK_GROUP=${ctl_group:-}" \
 		--set "SFU_DP_CLI=$run_dir/dp-cli.sock" \
 		"$@" >"$run_dir/sfu-dp.out" 2>>"$run_dir/sfu-dp.log" &
@@ -200,17 +223,21 @@ ctl_start() {
 		drop=(setpriv --reuid="$ctl_user" --regid="$ctl_group" --clear-groups --no-new-privs)
 		chown "$ctl_user:$ctl_group" "$run_dir/state"
 	fi
-	${ns:+ip netns exec "$ns"} "${drop[@]}" "$program" \
+	${ns:+ip netns exec "$ns"} "${ctl_under[@]}" "${drop[@]}" "$program" \
 		--set "SFU_PORT=$http_port" --set "SFU_ENABLE_DP=1" --set "SFU_LINK=$run_dir/link/dp.sock" \
 		--set "SFU_STATE_DIR=$run_dir/state" --set "CALLS_DEV_INSECURE_AUTH=1" \
 		"$@" >"$run_dir/sfu-ctl.out" 2>>"$run_dir/sfu-ctl.log" &
 	ctl_pid=$!
 }
 
+# ctl_get PATH: what sfu-ctl answers, head included. No curl: what is installed is enough.
+ctl_get() {
+	in_ns bash -c "exec 3<>/dev/tcp/127.0.0.1/$http_port && printf 'GET $1 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n' >&3 && timeout 2 cat <&3" 2>/dev/null
+}
+
 # True when sfu-ctl answers and has its data plane.
 ctl_media_ready() {
-	in_ns bash -c "exec 3<>/dev/tcp/127.0.0.1/$http_port && printf 'GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n' >&3 && timeout 2 cat <&3" 2>/dev/null \
-		| grep -q '"mode": *"mediasoup"'
+	ctl_get /metrics | grep -q '"mode": *"mediasoup"'
 }
 
 ctl_wait() {
@@ -227,6 +254,11 @@ ctl_wait() {
 ctl_alive_and_ready() {
 	kill -0 "$ctl_pid" 2>/dev/null || return 0
 	ctl_media_ready
+}
+
+# The process that forwards; $dp_pid is its keeper.
+dp_process() {
+	ps -o pid= --ppid "$dp_pid" | awk 'NR == 1 { print $1 }'
 }
 
 dp_cli() {
@@ -246,9 +278,16 @@ pid_stop() {
 	wait "$pid" 2>/dev/null || true
 }
 
+# A process that forwards and has lost its keeper listens for the next one: nobody else knows of it.
+dp_orphan() {
+	[ -S "$run_dir/dp-cli.sock.keeper" ] || return 0
+	dp_cli --json show link 2>/dev/null | sed -n 's/.*"process": *\([0-9]*\).*/\1/p'
+}
+
 system_stop() {
 	pid_stop "$ctl_pid"
 	pid_stop "$dp_pid"
+	pid_stop "$(dp_orphan)"
 	ctl_pid=
 	dp_pid=
 	net_down

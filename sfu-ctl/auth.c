@@ -9,6 +9,7 @@
 #include "sfu-ctl/log.h"
 #include "sfu-ctl/loop.h"
 
+#include <errno.h>
 #include <json-c/json.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -640,7 +641,7 @@ static bool token_sendable(const char *token, size_t len)
 	return true;
 }
 
-void auth_check(
+int auth_check(
 	struct auth *auth, uint64_t session_id, uint64_t request_id, const char *token, size_t len)
 {
 	struct waiter *w = calloc(1, sizeof(*w));
@@ -649,32 +650,30 @@ void auth_check(
 	const char *known;
 
 	auth->figures.checks++;
-	if (w == NULL) {
-		// XXX the answer is lost; the client's own timeout ends its wait
-		log_error(module, "no memory for a check");
-		return;
-	}
+	if (w == NULL)
+		return -ENOMEM;
 	w->session_id = session_id;
 	w->request_id = request_id;
 	if (auth->dev) {
 		dev_user(token, len, user);
 		finish(auth, w, AUTH_ACCEPTED, user);
-		return;
+		return 0;
 	}
 	if (token == NULL || len < TOKEN_MIN_BYTES || !token_sendable(token, len)
 		|| auth_cache_key(token, len, key) < 0) {
 		finish(auth, w, AUTH_REFUSED, NULL);
-		return;
+		return 0;
 	}
 	w->expires_sec = jwt_expiry(token, len);
 	known = auth_cache_find(auth->cache, key, loop_now_us());
 	if (known != NULL) {
 		auth->figures.cache_hits++;
 		finish(auth, w, AUTH_ACCEPTED, known);
-		return;
+		return 0;
 	}
 	if (auth->mode == AUTH_LOOKUP || !decide_here(auth, w, token, len))
 		look_up(auth, w, key, token, len);
+	return 0;
 }
 
 void auth_destroy(struct auth *auth)

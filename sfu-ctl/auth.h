@@ -45,8 +45,11 @@ typedef void (*auth_done_fn)(void *ctx, uint64_t session_id, uint64_t request_id
 struct auth *auth_create(
 	uv_loop_t *loop, const struct config *config, auth_done_fn done, void *ctx);
 
-/** @param token  NULL: there was none. Not kept after the return. */
-void auth_check(
+/**
+ * @param token  NULL: there was none. Not kept after the return.
+ * @return 0; -ENOMEM: done will not be called
+ */
+int auth_check(
 	struct auth *auth, uint64_t session_id, uint64_t request_id, const char *token, size_t len);
 
 /** Drops what is outstanding without an answer. Memory goes when the loop has run. NULL is fine. */

@@ -25,6 +25,9 @@
 /** Octets of KEY_PACKAGE.ciphertext (C6). */
 #define LIMIT_CIPHERTEXT_BYTES (64u * 1024u)
 
+/** Octets, as written, of a msgId that is repeated from a frame which is not parsed. */
+#define LIMIT_ECHOED_ID_BYTES 1024u
+
 /** Octets of an unknown type that are repeated in its refusal. */
 #define LIMIT_ECHOED_TYPE_BYTES 128u
 

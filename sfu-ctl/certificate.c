@@ -7,6 +7,7 @@
 #include <openssl/ssl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /** Certificates above our own. */
 #define MAX_CHAIN 10
@@ -23,13 +24,20 @@ static const char *reason(const BIO *bio)
 	const char *text = ERR_reason_error_string(ERR_peek_last_error());
 
 	if (bio == NULL && errno != 0)
-		return strerror(errno);
+		return errno == ESPIPE ? "a pipe cannot be read anew" : strerror(errno);
 	return text != NULL ? text : "not what it should be";
 }
 
+/** Not a pipe: the loop would wait for its writer. */
 static BIO *open_file(const char *path)
 {
+	struct stat info;
+
 	errno = 0;
+	if (stat(path, &info) == 0 && S_ISFIFO(info.st_mode)) {
+		errno = ESPIPE;
+		return NULL;
+	}
 	return BIO_new_file(path, "r");
 }
 

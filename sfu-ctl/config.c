@@ -2,17 +2,24 @@
 #include "sfu-ctl/config.h"
 
 #include "sfu-ctl/auth.h"
+#include "sfu-ctl/log.h"
 #include "sfu-ctl/proxy.h"
+#include "sfu-ctl/regions.h"
+#include "sfu-ctl/socket_name.h"
+#include "sfu-ctl/turn.h"
 
 #include "sfu-ctl/jointoken.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define MAX_ALIASES 3u
 #define MAX_VALUE_BYTES 4096u
@@ -30,7 +37,11 @@ enum setting_type {
 	SET_CHOICE, /* one of choices, stored as its index */
 	SET_IP, /* IPv4 or IPv6 address */
 	SET_IPS, /* several, with commas */
+	SET_SOCKET, /* address:port, an IPv6 address in brackets */
 	SET_CODECS,
+	SET_REGIONS,
+	SET_TURN_URLS,
+	SET_LOG_MODULES,
 	SET_URL, /* http or https, trailing slash removed */
 };
 
@@ -60,6 +71,9 @@ struct setting {
 };
 
 static const char *const log_levels[] = {"none", "error", "warn", "info", "debug", NULL};
+/* enum numbering_mode */
+static const char *const numberings[] = {"fresh", "clock", NULL};
+static const char *const sframe_policies[] = {"observe", "drop", NULL};
 static const char *const relay_seqs[] = {"none", "sender", NULL};
 /* enum auth_mode */
 static const char *const auth_modes[] = {"lookup", "jwks", "both", NULL};
@@ -91,6 +105,62 @@ static const struct setting settings[] = {
 		.initial = "local-sfu-1",
 		.group = GROUP_MUST,
 		.help = "name of this node"},
+	{.name = "SFU_REGIONS",
+		.type = SET_REGIONS,
+		.offset = FIELD(regions),
+		.initial = "",
+		.group = GROUP_MAY,
+		.live = true,
+		.help
+		= "the other nodes, this one may be among them: clients are told where to go"},
+	{.name = "SFU_REGION_CHECK_MS",
+		.type = SET_NUMBER,
+		.offset = FIELD(region_check_ms),
+		.initial = "1000",
+		.min = 100,
+		.max = 60000,
+		.group = GROUP_LEAVE,
+		.live = true,
+		.help = "each of them is asked so often for its health"},
+	{.name = "SFU_NUMBERING",
+		.type = SET_CHOICE,
+		.offset = FIELD(numbering),
+		.initial = "fresh",
+		.choices = numberings,
+		.given_offset = FIELD(numbering_given),
+		.group = GROUP_LEAVE,
+		.live = true,
+		.help = "where epochs of rooms and seq of connections begin: at 0 and 1, or at the "
+			"clock, so that they do not go back over a restart or on another node; "
+			"unset: clock with SFU_REGIONS"},
+	{.name = "SFU_DRAIN_DEADLINE_SEC",
+		.type = SET_NUMBER,
+		.offset = FIELD(drain_deadline_sec),
+		.initial = "300",
+		.min = 1,
+		.max = 86400,
+		.group = GROUP_MAY,
+		.live = true,
+		.help = "after SIGUSR1 or \"sfu-ctl drain\": ends when the last member is gone, or "
+			"after this"},
+	{.name = "SFU_CONTROL",
+		.type = SET_STRING,
+		.offset = FIELD(control),
+		.initial = "",
+		.group = GROUP_MAY,
+		.help
+		= "Unix socket for the commands drain, reload and status, of root and our own "
+		  "user; unset: none"},
+	{.name = "SFU_MAX_PEERS",
+		.type = SET_NUMBER,
+		.offset = FIELD(max_peers),
+		.initial = "0",
+		.min = 0,
+		.max = 1000000,
+		.group = GROUP_MAY,
+		.live = true,
+		.help = "devices in all rooms together: no new rooms beyond, and some are asked to "
+			"move; 0: any number"},
 	{.name = "NODE_ENV",
 		.type = SET_STRING,
 		.offset = FIELD(node_env),
@@ -231,6 +301,48 @@ static const struct setting settings[] = {
 		.initial = "0",
 		.group = GROUP_MAY,
 		.help = "devices must announce SFrame"},
+	{.name = "SFU_SFRAME_POLICY",
+		.type = SET_CHOICE,
+		.offset = FIELD(sframe_drop),
+		.initial = "observe",
+		.choices = sframe_policies,
+		.group = GROUP_MAY,
+		.help
+		= "frames sealed with the key of an epoch that is over: count them, or drop them "
+		  "too; a room may ask for its own"},
+	{.name = "SFU_CALL_RELAY",
+		.type = SET_BOOL,
+		.offset = FIELD(call_relay),
+		.initial = "1",
+		.group = GROUP_MAY,
+		.live = true,
+		.help = "users may ring each other: call.invite and the like are passed on"},
+	{.name = "TURN_URLS",
+		.type = SET_TURN_URLS,
+		.offset = FIELD(turn_urls),
+		.initial = "",
+		.group = GROUP_MAY,
+		.live = true,
+		.help = "TURN servers that clients are told of; unset: none"},
+	{.name = "TURN_SECRET",
+		.type = SET_STRING,
+		.offset = FIELD(turn_secret),
+		.initial = "",
+		.secret = true,
+		.group = GROUP_MAY,
+		.live = true,
+		.help
+		= "shared with the TURN servers: clients get credentials for a time; unset: they "
+		  "have their own"},
+	{.name = "TURN_TTL_SEC",
+		.type = SET_NUMBER,
+		.offset = FIELD(turn_ttl_sec),
+		.initial = "3600",
+		.min = 60,
+		.max = 604800,
+		.group = GROUP_MAY,
+		.live = true,
+		.help = "life of those credentials"},
 	{.name = "SFU_JWKS_URL",
 		.type = SET_URL,
 		.offset = FIELD(jwks_url),
@@ -290,6 +402,13 @@ static const struct setting settings[] = {
 		.group = GROUP_MAY,
 		.live = true,
 		.help = "what goes to the log"},
+	{.name = "SFU_LOG_MODULES",
+		.type = SET_LOG_MODULES,
+		.offset = FIELD(log_modules),
+		.initial = "",
+		.group = GROUP_MAY,
+		.live = true,
+		.help = "levels of single modules, as a line names them: session=debug,ws=info"},
 	{.name = "SFU_ANNOUNCED_IP",
 		.type = SET_IP,
 		.offset = FIELD(announced_ip),
@@ -323,6 +442,13 @@ static const struct setting settings[] = {
 		.group = GROUP_MAY,
 		.live = true,
 		.help = "/metrics only with this as bearer token; unset: for everybody"},
+	{.name = "SFU_METRICS_LISTEN",
+		.type = SET_SOCKET,
+		.offset = FIELD(metrics_listen),
+		.initial = "",
+		.group = GROUP_MAY,
+		.help
+		= "/metrics only there, without TLS, and not at SFU_PORT; unset: at SFU_PORT"},
 
 	{.name = "SFU_HEARTBEAT_SEC",
 		.type = SET_NUMBER,
@@ -369,6 +495,15 @@ static const struct setting settings[] = {
 		.max = 16777216,
 		.group = GROUP_LEAVE,
 		.help = "longest message; a longer one closes the connection (1009)"},
+	{.name = "SFU_SEND_QUEUE_BYTES",
+		.type = SET_NUMBER,
+		.offset = FIELD(send_queue_bytes),
+		.initial = "4194304",
+		.min = 65536,
+		.max = 67108864,
+		.group = GROUP_LEAVE,
+		.live = true,
+		.help = "what may wait for one reader; more closes its connection (1013)"},
 	{.name = "SFU_E2EE_GRACE_MS",
 		.type = SET_NUMBER,
 		.offset = FIELD(e2ee_grace_ms),
@@ -501,6 +636,21 @@ static const struct setting settings[] = {
 		.group = GROUP_MAY,
 		.help = "a member that lost its connection stays so long, when it asked for it; 0: "
 			"it leaves at once"},
+	{.name = "SFU_JOURNAL",
+		.type = SET_BOOL,
+		.offset = FIELD(journal),
+		.initial = "1",
+		.group = GROUP_MAY,
+		.help = "remember calls in SFU_STATE_DIR, so that they outlive a restart"},
+	{.name = "SFU_PLANE_GRACE_SEC",
+		.type = SET_NUMBER,
+		.offset = FIELD(plane_grace_sec),
+		.initial = "5",
+		.min = 0,
+		.max = 600,
+		.group = GROUP_MAY,
+		.live = true,
+		.help = "calls wait so long for a data plane that went away; 0: they end at once"},
 	{.name = "SFU_STRICT",
 		.type = SET_BOOL,
 		.offset = FIELD(strict),
@@ -529,6 +679,7 @@ static const char *const source_names[SOURCE_COUNT]
 struct raw {
 	char *value[SOURCE_COUNT][SETTING_COUNT][NAME_COUNT];
 	char *file_name[SOURCE_COUNT][SETTING_COUNT][NAME_COUNT]; /* given as NAME_FILE */
+	bool again; /* while we run: nothing may wait */
 };
 
 static char **string_at(const struct config *cfg, const struct setting *s)
@@ -549,13 +700,15 @@ static bool *bool_at(const struct config *cfg, size_t offset)
 static bool is_string(const struct setting *s)
 {
 	return s->type == SET_STRING || s->type == SET_IP || s->type == SET_IPS
-	       || s->type == SET_CODECS || s->type == SET_URL;
+	       || s->type == SET_CODECS || s->type == SET_URL || s->type == SET_REGIONS
+	       || s->type == SET_TURN_URLS || s->type == SET_LOG_MODULES || s->type == SET_SOCKET;
 }
 
 static bool is_bool(const struct setting *s)
 {
 	return s->type == SET_BOOL || s->type == SET_ON_UNLESS_0 || s->type == SET_OFF_UNLESS_1
-	       || s->type == SET_ONLY_1 || s->choices == relay_seqs;
+	       || s->type == SET_ONLY_1 || s->choices == relay_seqs
+	       || s->choices == sframe_policies;
 }
 
 /** Lines of a report come from outside and end on a terminal. */
@@ -766,8 +919,21 @@ static void allowed(const struct setting *s, char *out, size_t size)
 	case SET_IPS:
 		snprintf(out, size, "IPv4 or IPv6 addresses, maybe with /bits, with commas");
 		break;
+	case SET_SOCKET:
+		snprintf(out, size, "IPv4:port or [IPv6]:port");
+		break;
 	case SET_CODECS:
 		snprintf(out, size, "opus, VP8, VP9, H264, AV1, each at most once, with commas");
+		break;
+	case SET_REGIONS:
+		snprintf(out, size, "region=ws:// or wss:// URL, at most %u, with commas",
+			REGIONS_MAX);
+		break;
+	case SET_LOG_MODULES:
+		snprintf(out, size, "module=level, at most %u, with commas", LOG_MODULES_MAX);
+		break;
+	case SET_TURN_URLS:
+		snprintf(out, size, "turn:, turns: or stun: URLs, with commas");
 		break;
 	case SET_URL:
 		snprintf(out, size, "http:// or https:// URL");
@@ -798,11 +964,13 @@ static bool parse_number(const struct setting *s, const char *value, uint32_t *o
 static int set_string(const struct config *cfg, const struct setting *s, const char *value)
 {
 	char *copy = strdup(value);
+	size_t len;
 
 	if (copy == NULL)
 		return -ENOMEM;
-	if (s->type == SET_URL && *copy != '\0' && copy[strlen(copy) - 1] == '/')
-		copy[strlen(copy) - 1] = '\0';
+	// All of them: what --print-config writes is read as the same.
+	for (len = strlen(copy); s->type == SET_URL && len > 0 && copy[len - 1] == '/'; len--)
+		copy[len - 1] = '\0';
 	wipe_free(*string_at(cfg, s));
 	*string_at(cfg, s) = copy;
 	return 0;
@@ -819,12 +987,27 @@ static void warn_spelling(
 		s->type == SET_ON_UNLESS_0 ? "on" : "off", text);
 }
 
+/** A list is long: the error names the entry. */
+static int set_regions(const struct config *cfg, const struct setting *s, const char *name,
+	const char *value, struct config_report *report)
+{
+	struct region_list list;
+	size_t number = 0;
+	enum regions_status status = regions_parse(value, &list, &number);
+
+	if (status == REGIONS_OK)
+		return set_string(cfg, s, value);
+	invalid(report, "%s: entry %zu %s", name, number, regions_status_text(status));
+	return -EINVAL;
+}
+
 /** 0, -EINVAL or -ENOMEM. */
 static int set_value(struct config *cfg, const struct setting *s, const char *name,
 	const char *value, struct config_report *report)
 {
 	bool on = spelled(value, words_on);
 	bool off = spelled(value, words_off);
+	struct socket_name socket_name;
 
 	switch (s->type) {
 	case SET_STRING:
@@ -833,8 +1016,16 @@ static int set_value(struct config *cfg, const struct setting *s, const char *na
 		return is_ip(value) ? set_string(cfg, s, value) : -EINVAL;
 	case SET_IPS:
 		return proxy_list_valid(value) ? set_string(cfg, s, value) : -EINVAL;
+	case SET_SOCKET:
+		return socket_name_parse(value, &socket_name) ? set_string(cfg, s, value) : -EINVAL;
+	case SET_LOG_MODULES:
+		return log_modules_valid(value) ? set_string(cfg, s, value) : -EINVAL;
+	case SET_TURN_URLS:
+		return turn_urls_valid(value) ? set_string(cfg, s, value) : -EINVAL;
 	case SET_URL:
 		return is_url(value) ? set_string(cfg, s, value) : -EINVAL;
+	case SET_REGIONS:
+		return set_regions(cfg, s, name, value, report);
 	case SET_CODECS:
 		return codecs_valid(value) ? set_string(cfg, s, value) : -EINVAL;
 	case SET_NUMBER:
@@ -876,19 +1067,62 @@ static int set_value(struct config *cfg, const struct setting *s, const char *na
 /* --- sources --- */
 
 /** The first line of a small file, for secrets. NULL with errno. */
-static char *read_first_line(const char *path)
+/**
+ * A pipe may be read at the start. Read again it would have nothing more to say, which must not be taken for
+ * a file without settings, or keep the loop waiting for a writer.
+ */
+static FILE *open_text(const struct raw *raw, const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | (raw->again ? O_NONBLOCK : 0));
+	FILE *file = NULL;
+	struct stat info;
+
+	if (fd < 0)
+		return NULL;
+	if (raw->again && (fstat(fd, &info) < 0 || !S_ISREG(info.st_mode)))
+		errno = ESPIPE;
+	else
+		file = fdopen(fd, "r");
+	if (file == NULL)
+		close(fd);
+	return file;
+}
+
+static const char *why_unread(int error)
+{
+	return error == ESPIPE ? "a pipe cannot be read anew, only a file" : strerror(error);
+}
+
+/** A line, or the first MAX_VALUE_BYTES - 1 octets of it, with its end. False: there is none, or errno. */
+static bool read_line(FILE *file, char line[MAX_VALUE_BYTES], size_t *len)
+{
+	const char *end;
+
+	// The NUL that fgets() puts behind it is the last one, also when the line has some.
+	memset(line, '\n', MAX_VALUE_BYTES);
+	if (fgets(line, MAX_VALUE_BYTES, file) == NULL)
+		return false;
+	end = memrchr(line, '\0', MAX_VALUE_BYTES);
+	*len = (size_t)(end - line);
+	return true;
+}
+
+static char *read_first_line(const struct raw *raw, const char *path)
 {
 	char line[MAX_VALUE_BYTES];
-	FILE *file = fopen(path, "re");
+	FILE *file = open_text(raw, path);
 	char *copy = NULL;
+	size_t len = 0;
 
 	if (file == NULL)
 		return NULL;
 	errno = 0;
-	if (fgets(line, sizeof(line), file) == NULL)
+	if (!read_line(file, line, &len))
 		line[0] = '\0';
-	if (errno == 0 && strlen(line) == sizeof(line) - 1)
+	if (errno == 0 && len == sizeof(line) - 1)
 		errno = EFBIG;
+	if (errno == 0 && strlen(line) != len)
+		errno = EILSEQ;
 	if (errno == 0) {
 		line[strcspn(line, "\r\n")] = '\0';
 		copy = strdup(line);
@@ -907,12 +1141,12 @@ static enum config_status read_secret_files(
 
 			if (path == NULL || raw->value[from][i][k] != NULL)
 				continue;
-			raw->value[from][i][k] = read_first_line(path);
+			raw->value[from][i][k] = read_first_line(raw, path);
 			if (raw->value[from][i][k] == NULL)
 				return invalid(report,
 					"%s_FILE: cannot read \"%s\": %s; it must be a file whose "
 					"first line is the value",
-					name_of(&settings[i], k), path, strerror(errno));
+					name_of(&settings[i], k), path, why_unread(errno));
 		}
 	}
 	return CONFIG_OK;
@@ -970,21 +1204,25 @@ static enum config_status read_file(struct raw *raw, const char *path, struct co
 {
 	enum config_status status = CONFIG_OK;
 	char line[MAX_VALUE_BYTES];
-	FILE *file = fopen(path, "re");
+	FILE *file = open_text(raw, path);
+	size_t len = 0;
 
 	if (file == NULL)
-		return invalid(report, "--config: cannot read \"%s\": %s", path, strerror(errno));
+		return invalid(report, "--config: cannot read \"%s\": %s", path, why_unread(errno));
 	for (unsigned number = 1; status == CONFIG_OK; number++) {
 		errno = 0;
-		if (fgets(line, sizeof(line), file) == NULL) {
+		if (!read_line(file, line, &len)) {
 			if (ferror(file))
 				status = invalid(report, "--config: cannot read \"%s\": %s", path,
 					strerror(errno));
 			break;
 		}
-		if (strlen(line) == sizeof(line) - 1)
-			status = invalid(report, "%s:%u: line too long, at most %u octets", path,
-				number, MAX_VALUE_BYTES - 2);
+		// Without its end it was cut; the last line of a file may lack it.
+		if (strlen(line) != len
+			|| (line[len - 1] != '\n' && (!feof(file) || len == sizeof(line) - 1)))
+			status = invalid(report,
+				"%s:%u: line too long, at most %u octets, or binary", path, number,
+				MAX_VALUE_BYTES - 2);
 		else
 			status = read_file_line(raw, path, number, line, report);
 	}
@@ -1025,9 +1263,10 @@ static enum config_status read_assignment(struct raw *raw, const char *argument,
 	bool no_memory = false;
 
 	if (!raw_put(raw, FROM_LINE, name, name_len, value, strlen(value), &no_memory))
+		// Without the value: a mistyped name may be that of a secret.
 		return invalid(report,
-			"unknown setting \"%.120s\"; allowed are the names that --help lists",
-			argument);
+			"unknown setting \"%.*s\"; allowed are the names that --help lists",
+			(int)strcspn(argument, "="), argument);
 	return no_memory ? CONFIG_NO_MEMORY : CONFIG_OK;
 }
 
@@ -1066,9 +1305,9 @@ static enum config_status read_command_line(struct raw *raw, int argc, char *con
 			status = read_assignment(raw, arg, name, strlen(name), equals + 1, report);
 		} else {
 			return invalid(report,
-				"unknown argument \"%.120s\"; allowed are --config FILE, --set "
+				"unknown argument \"%.*s\"; allowed are --config FILE, --set "
 				"NAME=value, --name=value, --print-config, --help, --version",
-				arg);
+				(int)strcspn(arg, "="), arg);
 		}
 	}
 	return status;
@@ -1121,6 +1360,8 @@ static enum config_status apply(
 		result = set_value(cfg, s, name, value, report);
 		if (result == -ENOMEM)
 			return CONFIG_NO_MEMORY;
+		if (result < 0 && report->error[0] != '\0')
+			return CONFIG_INVALID;
 		if (result < 0) {
 			allowed(s, text, sizeof(text));
 			return invalid(report, "%s=\"%.120s\" (%s) is not allowed: %s", name,
@@ -1179,6 +1420,8 @@ static enum config_status derive(struct config *cfg, struct config_report *repor
 	cfg->require_secure_ws = cfg->production && cfg->require_secure_ws_given;
 	if (cfg->production && !cfg->rate_factor_given)
 		cfg->rate_factor = 10;
+	if (cfg->regions[0] != '\0' && !cfg->numbering_given)
+		cfg->numbering = NUMBERING_CLOCK;
 	if (!cfg->key_package_rate_given)
 		cfg->key_package_rate = 4 * cfg->max_participants;
 
@@ -1245,8 +1488,8 @@ int config_init(struct config *cfg)
 	return 0;
 }
 
-enum config_status config_load(struct config *cfg, int argc, char *const *argv, char *const *envp,
-	struct config_report *report)
+static enum config_status load(struct config *cfg, int argc, char *const *argv, char *const *envp,
+	bool again, struct config_report *report)
 {
 	struct raw *raw = calloc(1, sizeof(*raw));
 	enum config_status status = CONFIG_NO_MEMORY;
@@ -1256,6 +1499,7 @@ enum config_status config_load(struct config *cfg, int argc, char *const *argv, 
 	memset(report, 0, sizeof(*report));
 	if (raw == NULL)
 		return CONFIG_NO_MEMORY;
+	raw->again = again;
 	status = read_command_line(raw, argc, argv, &file, &print, report);
 	if (status == CONFIG_OK)
 		status = read_environment(raw, envp);
@@ -1271,6 +1515,12 @@ enum config_status config_load(struct config *cfg, int argc, char *const *argv, 
 		status = CONFIG_PRINT;
 	raw_free(raw);
 	return status;
+}
+
+enum config_status config_load(struct config *cfg, int argc, char *const *argv, char *const *envp,
+	struct config_report *report)
+{
+	return load(cfg, argc, argv, envp, false, report);
 }
 
 /** Do both have the same value? */
@@ -1306,7 +1556,7 @@ enum config_status config_reload(struct config *cfg, int argc, char *const *argv
 
 	if (config_init(&fresh) < 0)
 		return CONFIG_NO_MEMORY;
-	status = config_load(&fresh, argc, argv, envp, report);
+	status = load(&fresh, argc, argv, envp, true, report);
 	for (size_t i = 0; i < SETTING_COUNT && status == CONFIG_OK; i++) {
 		const struct setting *s = &settings[i];
 
@@ -1355,7 +1605,9 @@ void config_help(FILE *out)
 {
 	fprintf(out,
 		"Usage: sfu-ctl [--config FILE] [--set NAME=value | --name-with-dashes=value]…\n"
-		"       sfu-ctl --print-config | --help | --version\n\n"
+		"       sfu-ctl --print-config | --help | --version\n"
+		"       sfu-ctl drain | reload | status [--set SFU_CONTROL=PATH | --config FILE]: "
+		"tell a running one\n\n"
 		"Command line over environment over file; all with the same names.\n"
 		"A configuration file has lines NAME = value; # starts a comment line.\n");
 	for (unsigned group = 0; group < GROUP_COUNT; group++) {
@@ -1367,6 +1619,17 @@ void config_help(FILE *out)
 	}
 }
 
+/* As read_file_line() takes it back: what trim() and unquote() would change is in quotes. */
+static void print_string(const char *name, const char *value, FILE *out)
+{
+	size_t len = strlen(value);
+	bool quotes = len > 0
+		      && (isspace((unsigned char)value[0]) || isspace((unsigned char)value[len - 1])
+			      || value[0] == '"');
+
+	fprintf(out, quotes ? "%s = \"%s\"\n" : "%s = %s\n", name, value);
+}
+
 void config_print(const struct config *cfg, FILE *out)
 {
 	for (size_t i = 0; i < SETTING_COUNT; i++) {
@@ -1376,7 +1639,7 @@ void config_print(const struct config *cfg, FILE *out)
 			fprintf(out, "# %s is %s\n", s->name,
 				(*string_at(cfg, s))[0] != '\0' ? "set, not shown" : "not set");
 		else if (is_string(s))
-			fprintf(out, "%s = %s\n", s->name, *string_at(cfg, s));
+			print_string(s->name, *string_at(cfg, s), out);
 		else if (s->type == SET_CHOICE)
 			fprintf(out, "%s = %s\n", s->name,
 				s->choices[is_bool(s) ? *bool_at(cfg, s->offset)

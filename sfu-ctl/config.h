@@ -23,6 +23,11 @@ enum join_token_mode {
 	JOIN_TOKEN_REQUIRE,
 };
 
+enum numbering_mode {
+	NUMBERING_FRESH, /* epochs from 0, seq from 1 */
+	NUMBERING_CLOCK,
+};
+
 /** Strings are never NULL; "" is unset. Owned by the struct. */
 struct config {
 	/* who and where */
@@ -32,6 +37,11 @@ struct config {
 	char *node_id; /* SFU_NODE_ID */
 	char *tls_cert; /* SFU_TLS_CERT: PEM chain; "" = no TLS */
 	char *tls_key; /* SFU_TLS_KEY */
+	char *regions; /* SFU_REGIONS: as regions.h says; "" = no other nodes */
+	uint32_t region_check_ms; /* SFU_REGION_CHECK_MS: between questions to each of them */
+	uint32_t numbering; /* SFU_NUMBERING: enum numbering_mode */
+	char *control; /* SFU_CONTROL: socket for commands (control.h); "" = none */
+	uint32_t drain_deadline_sec; /* SFU_DRAIN_DEADLINE_SEC: from SIGUSR1 to the end */
 	char *web_root; /* SFU_WEB_ROOT: folder of the page; "" = none */
 	char *state_dir; /* SFU_STATE_DIR: DTLS certificate; "" = memory only */
 	bool production; /* NODE_ENV, ENV: derived */
@@ -45,6 +55,7 @@ struct config {
 	char *jwt_audience, *jwt_issuer; /* SFU_JWT_…; issuer "" = that of supabase_url */
 	char *jwt_secret; /* SFU_JWT_SECRET: HS256; "" = refused */
 	char *metrics_token; /* SFU_METRICS_TOKEN; "" = /metrics is for everybody */
+	char *metrics_listen; /* SFU_METRICS_LISTEN: as socket_name.h says; "" = at port */
 	bool dev_auth; /* CALLS_DEV_INSECURE_AUTH; always false in production */
 	uint32_t auth_deadline_sec;
 	uint32_t auth_recheck_sec; /* 0 = an expired token keeps its session (C21) */
@@ -63,9 +74,17 @@ struct config {
 	bool rtc_min_port_set, rtc_max_port_set;
 	bool fallback_codecs; /* SFU_FALLBACK_CODECS: later codec list without a data plane */
 
+	/* what clients are told besides */
+	char *turn_urls; /* TURN_URLS, with commas; "" = none */
+	char *turn_secret; /* TURN_SECRET: secret; "" = no credentials */
+	uint32_t turn_ttl_sec; /* TURN_TTL_SEC */
+
+	bool call_relay; /* SFU_CALL_RELAY: call.* from user to user */
+
 	/* E2EE */
 	bool e2ee_required; /* SFU_E2EE_REQUIRED */
 	bool require_sframe; /* SFU_REQUIRE_SFRAME */
+	bool sframe_drop; /* SFU_SFRAME_POLICY=drop: frames of an epoch that is over */
 	uint32_t e2ee_grace_ms; /* SFU_E2EE_GRACE_MS: edges stay open so long after a commit */
 	bool committer_ready; /* SFU_COMMITTER_READY */
 	bool relay_echo; /* SFU_RELAY_ECHO: senders get their own copy */
@@ -82,21 +101,26 @@ struct config {
 	uint32_t heartbeat_sec; /* SFU_HEARTBEAT_SEC, at least 5 */
 	uint32_t max_participants; /* CALLS_MAX_PARTICIPANTS_PER_ROOM */
 	uint32_t max_rooms; /* SFU_MAX_ROOMS */
+	uint32_t max_peers; /* SFU_MAX_PEERS: members of all rooms; 0 = any */
 	uint32_t empty_room_sec; /* SFU_EMPTY_ROOM_SEC: rooms never joined; 0 = keep */
 	uint32_t max_frame_bytes; /* SFU_MAX_FRAME_BYTES */
+	uint32_t send_queue_bytes; /* SFU_SEND_QUEUE_BYTES: per connection */
 	uint32_t rate_factor; /* SFU_RATE_FACTOR: times the gateway's limits; 0 = none */
 	uint32_t max_conn_per_address; /* SFU_MAX_CONN_PER_ADDRESS; 0 = any */
 	uint32_t resume_sec; /* SFU_RESUME_SEC: a lost member stays so long; 0 = leaves at once */
+	bool journal; /* SFU_JOURNAL: calls outlive a restart, with state_dir */
+	uint32_t plane_grace_sec; /* SFU_PLANE_GRACE_SEC: calls wait so long for a data plane */
 	char *trusted_proxies; /* SFU_TRUSTED_PROXIES: as proxy.h says */
 	bool require_secure_ws; /* SFU_REQUIRE_SECURE_WS; only in production */
 	bool strict; /* SFU_STRICT */
 
 	uint32_t log_level; /* enum log_level */
+	char *log_modules; /* SFU_LOG_MODULES: as log_set_modules() takes them */
 
 	/* as given, before production and the like were derived from it */
 	char *node_env, *env;
 	bool dev_auth_given, require_dp_given, key_package_rate_given, join_token_given;
-	bool rate_factor_given, require_secure_ws_given;
+	bool rate_factor_given, require_secure_ws_given, numbering_given;
 };
 
 enum config_status {

@@ -5,13 +5,16 @@
 #include "sfu-ctl/outbox.h"
 #include "sfu-ctl/payload.h"
 #include "sfu-ctl/producer.h"
+#include "sfu-ctl/remember.h"
 #include "sfu-ctl/room.h"
 #include "sfu-ctl/transport.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct consumer *consumer_create(struct peer *p, struct producer *producer, struct transport *t)
+static struct consumer *consumer_new(
+	struct peer *p, struct producer *producer, struct transport *t, const char *id)
 {
 	struct core *c = p->room->core;
 	struct consumer *consumer = calloc(1, sizeof(*consumer));
@@ -21,7 +24,7 @@ struct consumer *consumer_create(struct peer *p, struct producer *producer, stru
 	consumer->peer = p;
 	consumer->producer = producer;
 	consumer->transport = t;
-	core_new_id(c, &c->consumers, "cs_", consumer->id);
+	snprintf(consumer->id, sizeof(consumer->id), "%s", id);
 	if (table_add(&c->consumers, &consumer->by_id, consumer->id, strlen(consumer->id)) < 0) {
 		free(consumer);
 		return NULL;
@@ -32,11 +35,31 @@ struct consumer *consumer_create(struct peer *p, struct producer *producer, stru
 	return consumer;
 }
 
+struct consumer *consumer_create(struct peer *p, struct producer *producer, struct transport *t)
+{
+	struct core *c = p->room->core;
+	char id[UUID_BYTES];
+
+	core_new_id(c, &c->consumers, "cs_", id);
+	return consumer_new(p, producer, t, id);
+}
+
+struct consumer *consumer_restore(
+	struct peer *p, struct producer *producer, struct transport *t, const char *id)
+{
+	struct consumer *consumer = consumer_new(p, producer, t, id);
+
+	if (consumer != NULL)
+		consumer->live = true;
+	return consumer;
+}
+
 void consumer_close(struct consumer *consumer, const char *reason)
 {
 	struct peer *p = consumer->peer;
 	struct core *c = p->room->core;
 
+	forget_consumer(consumer);
 	if (consumer->live && reason != NULL) {
 		struct json_object *payload = json_object_new_object();
 
@@ -46,7 +69,7 @@ void consumer_close(struct consumer *consumer, const char *reason)
 		put_string(payload, "reason", reason);
 		outbox_event(p, "CONSUMER_CLOSED", payload);
 	}
-	if (consumer->media != 0 && c->media_on)
+	if (consumer->media != 0)
 		media_consumer_delete(c->media, consumer->media);
 	table_remove(&c->consumers, &consumer->by_id);
 	TAILQ_REMOVE(&p->consumers, consumer, link);
@@ -72,6 +95,7 @@ struct consumer *consumer_of(const struct peer *p, const char *id)
 
 static void reprogram(struct consumer *consumer)
 {
+	remember_consumer(consumer);
 	if (consumer->media != 0)
 		media_consumer_put(
 			consumer->peer->room->core->media, consumer->media, &consumer->put);

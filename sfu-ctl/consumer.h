@@ -34,6 +34,10 @@ struct consumer {
 /** A new one with a fresh id, in the tables but not live. NULL when out of memory. */
 struct consumer *consumer_create(struct peer *p, struct producer *producer, struct transport *t);
 
+/** One that was there before a restart, live. NULL as transport_restore(). */
+struct consumer *consumer_restore(
+	struct peer *p, struct producer *producer, struct transport *t, const char *id);
+
 /** Remove it. reason: what CONSUMER_CLOSED tells its device; NULL tells nothing. */
 void consumer_close(struct consumer *c, const char *reason);
 

@@ -4,6 +4,7 @@
 #include "sfu-ctl/attach.h"
 #include "sfu-ctl/core_impl.h"
 #include "sfu-ctl/dispatch.h"
+#include "sfu-ctl/endpoints.h"
 #include "sfu-ctl/log.h"
 #include "sfu-ctl/media_setup.h"
 #include "sfu-ctl/ortc.h"
@@ -24,12 +25,22 @@
 /* The year 9999; whatever is later never comes. */
 #define EXPIRY_MAX_SEC UINT64_C(253402300799)
 
+/*
+ * While any deadline is set we look this often, so that a look that comes late by more than a busy turn
+ * takes means that the process, or the machine, stood still.
+ */
+#define LOOK_US UINT64_C(1000000)
+#define STOOD_STILL_US UINT64_C(2000000)
+
 void core_wake_at(struct core *c, uint64_t at_us)
 {
+	uint64_t look_us;
+
 	if (c->wake_us != 0 && c->wake_us <= at_us)
 		return;
-	c->wake_us = at_us;
-	c->io.wake_at(c->io.ctx, at_us);
+	look_us = core_now(c) + LOOK_US;
+	c->wake_us = at_us < look_us ? at_us : look_us;
+	c->io.wake_at(c->io.ctx, c->wake_us);
 }
 
 void core_short_id(struct core *c, const char *prefix, char out[16])
@@ -79,9 +90,13 @@ static struct json_object *fallback_capabilities(bool with_codecs)
 
 static struct json_object *capabilities(const struct config *config, bool media_mode)
 {
-	// What is not announced is not negotiated: loss recovery and bandwidth feedback are not there
-	// yet, so none of the features is claimed.
-	static const struct ortc_features features = {0};
+	// What is not announced is not negotiated: what the data plane does.
+	static const struct ortc_features features = {
+		.rtx = true,
+		.nack = true,
+		.transport_cc = true,
+		.remb = true,
+	};
 	struct json_object *caps = NULL;
 	struct ortc_error error;
 
@@ -107,6 +122,7 @@ struct core *core_create(const struct config *config, const struct core_io *io, 
 	io->random(io->ctx, c->hash_key, sizeof(c->hash_key));
 	table_init(&c->sessions, c->hash_key);
 	table_init(&c->addresses, c->hash_key);
+	table_init(&c->users, c->hash_key);
 	table_init(&c->resume_tokens, c->hash_key);
 	TAILQ_INIT(&c->parked);
 	table_init(&c->rooms, c->hash_key);
@@ -120,9 +136,11 @@ struct core *core_create(const struct config *config, const struct core_io *io, 
 	TAILQ_INIT(&c->room_list);
 	TAILQ_INIT(&c->unused_rooms);
 	TAILQ_INIT(&c->rekeys);
-	device_rates_init(&c->key_packages, config->key_package_rate, c->hash_key);
-	device_rates_init(&c->rekey_begins, config->rekey_begin_rate, c->hash_key);
+	device_rates_init(&c->key_packages, c->hash_key);
+	device_rates_init(&c->rekey_begins, c->hash_key);
 	TAILQ_INIT(&c->awaits);
+	numbering_init(&c->numbering, config->numbering == NUMBERING_CLOCK);
+	migrate_init(c);
 	c->tokener = json_tokener_new_ex(TOKENER_DEPTH);
 	c->capabilities = capabilities(config, false);
 	if (media != NULL)
@@ -161,6 +179,7 @@ void core_destroy(struct core *c)
 	device_rates_fini(&c->rekey_begins);
 	table_fini(&c->sessions);
 	table_fini(&c->addresses);
+	table_fini(&c->users);
 	table_fini(&c->resume_tokens);
 	table_fini(&c->rooms);
 	table_fini(&c->transports);
@@ -168,6 +187,7 @@ void core_destroy(struct core *c)
 	table_fini(&c->producers);
 	table_fini(&c->consumers);
 	json_tokener_free(c->tokener);
+	json_text_fini(&c->outgoing);
 	json_object_put(c->capabilities);
 	json_object_put(c->media_capabilities);
 	free(c);
@@ -198,6 +218,18 @@ static uint64_t shut_silent(struct core *c, uint64_t now_us)
 		session_shut(s, 1008, "AUTH deadline");
 	}
 	return 0;
+}
+
+/* Nobody could do meanwhile what deadlines wait for; what they said waits in their sockets. */
+static void stood_still(struct core *c, uint64_t now_us, uint64_t for_us)
+{
+	struct session *s;
+
+	TAILQ_FOREACH (s, &c->anonymous, anonymous_link)
+		s->last_frame_us = now_us;
+	rekey_watch_stood_still(c, for_us);
+	resume_stood_still(c);
+	attach_stood_still(c);
 }
 
 static void shut_if_expired(struct session *s, uint64_t wall_ms)
@@ -255,18 +287,91 @@ void core_auth_expires(
 void core_tick(struct core *c)
 {
 	uint64_t now_us = core_now(c);
-	uint64_t next[5];
+	uint64_t next[8];
 
+	if (c->wake_us != 0 && now_us > c->wake_us + STOOD_STILL_US)
+		stood_still(c, now_us, now_us - c->wake_us);
 	c->wake_us = 0;
 	next[0] = shut_silent(c, now_us);
 	next[1] = room_expire(c, now_us);
 	next[2] = rekey_watch_expire(c, now_us);
 	next[3] = shut_expired(c, now_us);
 	next[4] = resume_expire(c, now_us);
+	next[5] = attach_expire(c, now_us);
+	next[6] = endpoints_expire(c, now_us);
+	next[7] = migrate_expire(c, now_us);
 	for (size_t i = 0; i < sizeof(next) / sizeof(next[0]); i++) {
 		if (next[i] != 0)
 			core_wake_at(c, next[i]);
 	}
+}
+
+void core_set_regions(struct core *c, const struct regions *regions)
+{
+	c->regions = regions;
+}
+
+void core_regions_changed(struct core *c)
+{
+	// SIGHUP may have brought the first other node.
+	if (c->config->numbering == NUMBERING_CLOCK)
+		numbering_use_clock(&c->numbering);
+	endpoints_changed(c);
+	migrate_regions_changed(c);
+}
+
+bool core_heard_clock(struct core *c, uint64_t clock_us)
+{
+	return numbering_heard(&c->numbering, clock_us, core_numbering_now(c));
+}
+
+uint64_t core_clock_us(struct core *c)
+{
+	return numbering_clock_us(&c->numbering, core_numbering_now(c));
+}
+
+void core_hand_over(struct core *c)
+{
+	c->ending = true;
+	if (c->media != NULL)
+		media_let_go(c->media);
+}
+
+void core_end_parked(struct core *c)
+{
+	struct session *s;
+
+	while ((s = TAILQ_FIRST(&c->parked)) != NULL)
+		session_destroy(s, false);
+}
+
+void core_drain(struct core *c, uint64_t deadline_us)
+{
+	migrate_drain(c, deadline_us);
+}
+
+bool core_takes_rooms(const struct core *c)
+{
+	return migrate_takes_rooms(c);
+}
+
+uint32_t core_members_here(const struct core *c)
+{
+	uint32_t members = c->peer_count;
+	const struct session *s;
+
+	TAILQ_FOREACH (s, &c->parked, park_link)
+		members -= s->peer != NULL;
+	return members;
+}
+
+uint32_t core_load(const struct core *c)
+{
+	uint32_t limit = c->config->max_peers != 0 ? c->config->max_peers : CORE_NOMINAL_PEERS;
+	uint64_t members = UINT64_C(100) * c->peer_count / limit;
+	uint64_t rooms = UINT64_C(100) * c->rooms.count / c->config->max_rooms;
+
+	return (uint32_t)(members > rooms ? members : rooms);
 }
 
 void core_figures(const struct core *c, struct core_figures *out)

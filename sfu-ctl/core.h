@@ -11,31 +11,42 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "sfu-ctl/memory.h"
+
 struct core;
 struct session; /* one WebSocket connection */
 struct media;
 struct config;
 struct json_object;
+struct regions;
 
 /** What the core needs from the world outside. Functions never call back into the core. */
 struct core_io {
 	void *ctx;
 	/** Queue one text message; copied. Too much queued closes the connection (1013). */
 	void (*send)(void *ctx, void *conn, const char *text, size_t len);
+	/**
+	 * The same for several connections at once. latest: the text says all that the one before it
+	 * with this mark said, so to a slow reader that one need not be sent any more.
+	 */
+	void (*send_all)(void *ctx, void *const *conns, size_t count, const char *text, size_t len,
+		bool latest);
 	/** Close after what is queued was sent; core_session_close() follows later from ws.c. */
 	void (*close)(void *ctx, void *conn, uint16_t code, const char *reason);
 	/**
 	 * Check a token; the answer comes exactly once through core_auth_result() with the same
 	 * session id and request id, possibly after the session is gone (then it is ignored), and
-	 * never before this returns.
+	 * never before this returns. 0, or -ENOMEM: there will be no answer.
 	 */
-	void (*auth)(
+	int (*auth)(
 		void *ctx, uint64_t session_id, uint64_t request_id, const char *token, size_t len);
 	void (*random)(void *ctx, void *out, size_t len);
 	uint64_t (*wall_ms)(void *ctx);
 	uint64_t (*now_us)(void *ctx); /* CLOCK_MONOTONIC */
 	/** Call core_tick() at about this time (monotonic); the earliest wish counts. */
 	void (*wake_at)(void *ctx, uint64_t at_us);
+	/** What a successor needs (remember.h, restore.h); tell NULL: nothing is remembered. */
+	struct remember remember;
 };
 
 enum auth_verdict {
@@ -59,6 +70,9 @@ struct session *core_session_open(struct core *c, void *conn, const char *remote
 /** One whole message, text or binary alike. Not modified, not kept. Never closes synchronously. */
 void core_session_message(struct session *s, const char *text, size_t len);
 
+/** The number that names the connection in the log. */
+uint64_t core_session_number(const struct session *s);
+
 /** The socket is gone; s is freed. clean: a close frame was seen. */
 void core_session_close(struct session *s, bool clean);
 
@@ -78,6 +92,45 @@ void core_session_insecure(struct session *s);
  */
 void core_auth_expires(
 	struct core *c, uint64_t session_id, uint64_t request_id, int64_t at_unix_sec);
+
+/**
+ * The other nodes that clients may go to; not before the first frame, outlives the core. NULL: none.
+ */
+void core_set_regions(struct core *c, const struct regions *regions);
+
+/** Their list or order has changed: members are told, and rooms that wait for somewhere to go, go. */
+void core_regions_changed(struct core *c);
+
+/** Another node's core_clock_us(). False: more than an hour ahead of ours, not believed. */
+bool core_heard_clock(struct core *c, uint64_t clock_us);
+
+/** The clock that numbers are taken from (numbering.h). */
+uint64_t core_clock_us(struct core *c);
+
+/**
+ * Take no new rooms from now on, and ask the members of those that are here to go to another node, all
+ * before a deadline (monotonic). There is no way back.
+ */
+void core_drain(struct core *c, uint64_t deadline_us);
+
+/** Would a new room be taken here? Not while draining, full, or without the data plane that was there. */
+bool core_takes_rooms(const struct core *c);
+
+/** Members of rooms that have a connection: whom a stop would cut off. */
+uint32_t core_members_here(const struct core *c);
+
+/** How full it is, in percent of SFU_MAX_PEERS, or of CORE_NOMINAL_PEERS without that limit. */
+uint32_t core_load(const struct core *c);
+#define CORE_NOMINAL_PEERS 1000u
+
+/**
+ * The process is about to be replaced: from now on nothing is told to members, data plane or memory,
+ * so that the successor finds everything as it is.
+ */
+void core_hand_over(struct core *c);
+
+/** Who has no connection leaves now: there will be nobody to come back to. */
+void core_end_parked(struct core *c);
 
 /** Deadlines that are due. */
 void core_tick(struct core *c);

@@ -7,9 +7,8 @@
 /* Ids have at most 128 octets (C28), users come from the auth server or from a token. */
 #define KEY_BYTES 1024u
 
-void device_rates_init(struct device_rates *d, uint32_t limit, const uint8_t *hash_key)
+void device_rates_init(struct device_rates *d, const uint8_t *hash_key)
 {
-	d->limit = limit;
 	table_init(&d->by_key, hash_key);
 	TAILQ_INIT(&d->windows);
 }
@@ -59,8 +58,8 @@ static struct device_rate *start(
 	return rate;
 }
 
-bool device_rate_allows(
-	struct device_rates *d, const char *user_id, const char *device_id, uint64_t now_us)
+bool device_rate_allows(struct device_rates *d, uint32_t limit, const char *user_id,
+	const char *device_id, uint64_t now_us)
 {
 	size_t user_len = strnlen(user_id, KEY_BYTES / 2 - 1);
 	size_t device_len = strnlen(device_id, KEY_BYTES / 2 - 1);
@@ -68,7 +67,7 @@ bool device_rate_allows(
 	struct table_node *node;
 	char key[KEY_BYTES];
 
-	if (d->limit == 0)
+	if (limit == 0)
 		return true;
 	memcpy(key, user_id, user_len);
 	key[user_len] = '\0';
@@ -77,7 +76,7 @@ bool device_rate_allows(
 	node = table_find(&d->by_key, key, user_len + 1 + device_len);
 	rate = node == NULL ? start(d, key, user_len + 1 + device_len, now_us)
 			    : container_of(node, struct device_rate, node);
-	if (rate == NULL || rate->count >= d->limit)
+	if (rate == NULL || rate->count >= limit)
 		return false;
 	rate->count++;
 	return true;

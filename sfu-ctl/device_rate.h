@@ -24,14 +24,16 @@ struct device_rate {
 };
 
 struct device_rates {
-	uint32_t limit; /* per window; 0 = none */
 	struct table by_key;
 	TAILQ_HEAD(, device_rate) windows;
 };
 
-void device_rates_init(struct device_rates *d, uint32_t limit, const uint8_t *hash_key);
+void device_rates_init(struct device_rates *d, const uint8_t *hash_key);
 void device_rates_fini(struct device_rates *d);
 
-/** Once more. False when it is too often; then it is not counted. */
-bool device_rate_allows(
-	struct device_rates *d, const char *user_id, const char *device_id, uint64_t now_us);
+/**
+ * Once more. False when it is too often; then it is not counted.
+ * @param limit  per window, as it is now; 0: any number, which is not counted either
+ */
+bool device_rate_allows(struct device_rates *d, uint32_t limit, const char *user_id,
+	const char *device_id, uint64_t now_us);

@@ -8,27 +8,29 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MEMBER (NEEDS_AUTH | NEEDS_MEMBER)
-#define GATED (NEEDS_AUTH | NEEDS_MEMBER | NEEDS_GATE)
+#define AUTH (NEEDS_AUTH | ONLY_PAYLOAD)
+#define MEMBER (NEEDS_AUTH | NEEDS_MEMBER | ONLY_PAYLOAD)
+#define RELAYED (NEEDS_AUTH | NEEDS_MEMBER)
+#define GATED (NEEDS_AUTH | NEEDS_MEMBER | NEEDS_GATE | ONLY_PAYLOAD)
 
 static const struct message_type types[] = {
-	{"HELLO", handle_hello, 0, RATE_HELLO},
-	{"AUTH", handle_auth, 0, RATE_AUTH},
-	{"PING", handle_ping, 0, RATE_ALL},
-	{"E2EE_CAPS", handle_e2ee_caps, NEEDS_AUTH, RATE_CAPS},
-	{"ROOM_CREATE", handle_room_create, NEEDS_AUTH, RATE_ROOM_CREATE},
-	{"ROOM_JOIN", handle_room_join, NEEDS_AUTH, RATE_ROOM_JOIN},
-	{"ROOM_LEAVE", handle_room_leave, NEEDS_AUTH, RATE_ALL},
-	{"GET_ROUTER_RTP_CAPABILITIES", handle_get_capabilities, NEEDS_AUTH, RATE_ALL},
+	{"HELLO", handle_hello, ONLY_PAYLOAD, RATE_HELLO},
+	{"AUTH", handle_auth, ONLY_PAYLOAD, RATE_AUTH},
+	{"PING", handle_ping, ONLY_ENVELOPE, RATE_ALL},
+	{"E2EE_CAPS", handle_e2ee_caps, AUTH, RATE_CAPS},
+	{"ROOM_CREATE", handle_room_create, AUTH, RATE_ROOM_CREATE},
+	{"ROOM_JOIN", handle_room_join, AUTH, RATE_ROOM_JOIN},
+	{"ROOM_LEAVE", handle_room_leave, AUTH, RATE_ALL},
+	{"GET_ROUTER_RTP_CAPABILITIES", handle_get_capabilities, AUTH, RATE_ALL},
 	{"E2EE_READY", handle_e2ee_ready, MEMBER, RATE_ALL},
-	{"REKEY_BEGIN", handle_rekey_begin, MEMBER, RATE_REKEY},
-	{"REKEY_COMMIT", handle_rekey_commit, MEMBER, RATE_REKEY},
-	{"KEY_PACKAGE", handle_key_package, MEMBER, RATE_KEY},
-	{"KEY_ACK", handle_key_ack, MEMBER, RATE_KEY},
+	{"REKEY_BEGIN", handle_rekey_begin, RELAYED, RATE_REKEY},
+	{"REKEY_COMMIT", handle_rekey_commit, RELAYED, RATE_REKEY},
+	{"KEY_PACKAGE", handle_key_package, RELAYED, RATE_KEY},
+	{"KEY_ACK", handle_key_ack, RELAYED, RATE_KEY},
 	{"TRANSPORT_CREATE", handle_transport_create, GATED, RATE_ALL},
 	{"TRANSPORT_CONNECT", handle_transport_connect, GATED, RATE_ALL},
 	{"TRANSPORT_CLOSE", handle_transport_close, MEMBER, RATE_ALL},
-	{"ICE_RESTART", handle_ice_restart, NEEDS_AUTH, RATE_ALL},
+	{"ICE_RESTART", handle_ice_restart, AUTH, RATE_ALL},
 	{"PRODUCE", handle_produce, GATED, RATE_ALL},
 	{"PRODUCER_CLOSE", handle_producer_close, MEMBER, RATE_ALL},
 	{"PRODUCER_PAUSE", handle_producer_pause, MEMBER, RATE_ALL},
@@ -39,21 +41,27 @@ static const struct message_type types[] = {
 	{"CONSUMER_RESUME", handle_consumer_resume, MEMBER, RATE_ALL},
 	{"CONSUMER_SET_LAYERS", handle_consumer_set_layers, MEMBER, RATE_ALL},
 	{"CONSUMER_REQUEST_KEY_FRAME", handle_consumer_key_frame, MEMBER, RATE_ALL},
+	{"call.invite", handle_call, NEEDS_AUTH, RATE_CALL_INVITE},
+	{"call.accept", handle_call, NEEDS_AUTH, RATE_CALL},
+	{"call.decline", handle_call, NEEDS_AUTH, RATE_CALL},
+	{"call.cancel", handle_call, NEEDS_AUTH, RATE_CALL},
+	{"call.hangup", handle_call, NEEDS_AUTH, RATE_CALL},
+	{"call.rekey", handle_call, NEEDS_AUTH, RATE_CALL},
 };
 
-static const struct message_type *find(const char *name)
+const struct message_type *dispatch_find(const char *name, size_t len)
 {
 	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
-		if (strcmp(types[i].name, name) == 0)
+		if (len > 0 && types[i].name[0] == name[0] && strncmp(types[i].name, name, len) == 0
+			&& types[i].name[len] == '\0')
 			return &types[i];
 	}
 	return NULL;
 }
 
-static void refuse_type(struct request *r, const char *type)
+static void refuse_type(struct request *r, const char *type, size_t len)
 {
 	char message[32 + LIMIT_ECHOED_TYPE_BYTES];
-	size_t len = strlen(type);
 
 	if (len > LIMIT_ECHOED_TYPE_BYTES) {
 		len = LIMIT_ECHOED_TYPE_BYTES;
@@ -89,11 +97,11 @@ static bool find_membership(struct request *r)
 	return true;
 }
 
-void dispatch(struct request *r, const char *type)
+void dispatch(struct request *r, const char *type, size_t len)
 {
-	r->type = find(type);
+	r->type = dispatch_find(type, len);
 	if (r->type == NULL) {
-		refuse_type(r, type);
+		refuse_type(r, type, len);
 		return;
 	}
 	// RATE_ALL was counted when the frame came.

@@ -2,6 +2,7 @@
 /** From the type of a frame to its handler, past the checks that types share (protocol.md A5). */
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "sfu-ctl/session.h"
@@ -9,6 +10,8 @@
 #define NEEDS_AUTH 0x1u
 #define NEEDS_MEMBER 0x2u /* sets request.peer */
 #define NEEDS_GATE 0x4u
+#define ONLY_PAYLOAD 0x8u /* of the frame, beside its envelope: request.frame is the payload */
+#define ONLY_ENVELOPE 0x10u /* request.frame is NULL */
 
 struct message_type {
 	const char *name;
@@ -17,14 +20,18 @@ struct message_type {
 	enum rate_kind rate; /* RATE_ALL: no limit of its own */
 };
 
+/** NULL: no type has this name. */
+const struct message_type *dispatch_find(const char *name, size_t len);
+
 /** Run a request: it is ended when this returns, or an await or an auth look-up will end it. */
-void dispatch(struct request *r, const char *type);
+void dispatch(struct request *r, const char *type, size_t len);
 
 /* Handlers, one file per concern. */
 void handle_hello(struct request *r);
 void handle_auth(struct request *r);
 void handle_e2ee_caps(struct request *r);
 void handle_ping(struct request *r);
+void handle_call(struct request *r);
 void handle_room_create(struct request *r);
 void handle_room_join(struct request *r);
 void handle_room_leave(struct request *r);

@@ -66,6 +66,7 @@ struct dtls_session {
 	enum dtls_state state;
 	const char *reason; /* static text */
 	bool started;
+	bool exported; /* the keys are out, and what they were made from is forgotten */
 	uint64_t deadline_us; /* of the handshake; valid when started */
 	size_t handshake_bytes;
 	const uint8_t *in; /* the datagram being fed; NULL when taken */
@@ -901,6 +902,15 @@ static bool profile_lengths(unsigned long id, struct dtls_srtp_keys *keys)
 	}
 }
 
+/* Whoever has the master secret can export again. Only a handshake needs it, and there is no other. */
+static void forget_master(struct dtls_session *s)
+{
+	static const unsigned char nothing[SSL_MAX_MASTER_KEY_LENGTH];
+
+	s->exported = true;
+	SSL_SESSION_set1_master_key(SSL_get_session(s->ssl), nothing, sizeof(nothing));
+}
+
 int dtls_session_export(struct dtls_session *s, struct dtls_srtp_keys *keys)
 {
 	const SRTP_PROTECTION_PROFILE *profile;
@@ -912,6 +922,8 @@ int dtls_session_export(struct dtls_session *s, struct dtls_srtp_keys *keys)
 	memset(keys, 0, sizeof(*keys));
 	if (s->state != DTLS_CONNECTED)
 		return -EAGAIN;
+	if (s->exported)
+		return -EALREADY;
 	profile = SSL_get_selected_srtp_profile(s->ssl);
 	if (profile == NULL || !profile_lengths(profile->id, keys))
 		return -EIO;
@@ -929,6 +941,7 @@ int dtls_session_export(struct dtls_session *s, struct dtls_srtp_keys *keys)
 		at += keys->salt_bytes;
 		memcpy(keys->server_salt, at, keys->salt_bytes);
 		status = 0;
+		forget_master(s);
 	}
 	OPENSSL_cleanse(material, sizeof(material));
 	return status;

@@ -121,8 +121,10 @@ enum dtls_state dtls_session_state(const struct dtls_session *s);
 const char *dtls_session_reason(const struct dtls_session *s);
 
 /**
- * The negotiated hop keys.
- * @return 0; -EAGAIN unless DTLS_CONNECTED (*keys is zeroed); -EIO when OpenSSL refuses
+ * The negotiated hop keys, once: then the session forgets what they were made from. It goes on, and
+ * repeats its last flight, with the keys of its records.
+ * @return 0; -EAGAIN unless DTLS_CONNECTED, -EALREADY the second time (*keys is zeroed in both); -EIO when
+ *         OpenSSL refuses
  */
 int dtls_session_export(struct dtls_session *s, struct dtls_srtp_keys *keys);
 

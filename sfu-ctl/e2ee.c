@@ -4,10 +4,10 @@
 #include <assert.h>
 #include <math.h>
 
-void e2ee_room_init(struct e2ee_room *r, bool required)
+void e2ee_room_init(struct e2ee_room *r, bool required, uint64_t epoch)
 {
 	r->required = required;
-	r->epoch = 0;
+	r->epoch = epoch;
 }
 
 void e2ee_member_init(const struct e2ee_room *r, struct e2ee_member *m)

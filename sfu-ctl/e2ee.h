@@ -41,7 +41,8 @@ enum e2ee_verdict {
 	E2EE_COMMIT_REFUSED, /* lower, no integer, or too large */
 };
 
-void e2ee_room_init(struct e2ee_room *r, bool required);
+/** @param epoch  the first one */
+void e2ee_room_init(struct e2ee_room *r, bool required, uint64_t epoch);
 
 /** A member that has just joined, or joined again. */
 void e2ee_member_init(const struct e2ee_room *r, struct e2ee_member *m);

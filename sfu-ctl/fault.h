@@ -50,6 +50,9 @@
 	X(CONSUME_NOT_ALLOWED, "CONSUME_NOT_ALLOWED", false, "Unsupported RTP capabilities")       \
 	X(NODE_UNAVAILABLE, "SFU_NODE_UNAVAILABLE", true, "Media plane not available")             \
 	X(NODE_FULL, "SFU_NODE_UNAVAILABLE", true, "Media plane is full")                          \
+	X(DRAINING, "SFU_NODE_UNAVAILABLE", true, "Node is draining: no new rooms")                \
+	X(OVERLOADED, "SFU_NODE_UNAVAILABLE", true, "Node is overloaded: no new rooms")            \
+	X(ROOM_MOVES, "SFU_NODE_UNAVAILABLE", true, "Room is moving to another node")              \
 	X(ROOM_FULL, "ROOM_FULL", false, "Max participants exceeded")                              \
 	X(TOO_MANY_ROOMS, "RATE_LIMITED", true, "Too many rooms")                                  \
 	X(TOO_MANY_OBJECTS, "RATE_LIMITED", true, "Too many media objects")                        \

@@ -5,10 +5,12 @@
 #include "sfu-ctl/consumer.h"
 #include "sfu-ctl/core_impl.h"
 #include "sfu-ctl/dispatch.h"
+#include "sfu-ctl/named.h"
 #include "sfu-ctl/ortc.h"
 #include "sfu-ctl/outbox.h"
 #include "sfu-ctl/payload.h"
 #include "sfu-ctl/producer.h"
+#include "sfu-ctl/remember.h"
 #include "sfu-ctl/room.h"
 #include "sfu-ctl/transport.h"
 
@@ -26,6 +28,9 @@ static void answer_consumed(struct request *r, struct consumer *consumer)
 
 	consumer->live = true;
 	consumer->rtp_parameters = NULL;
+	remember_consumer(consumer);
+	if (consumer->transport != NULL)
+		remember_transport(consumer->transport); // its next MID
 	put_string(payload, "roomId", consumer->peer->room->id);
 	put_string(payload, "consumerId", consumer->id);
 	put_string(payload, "producerId", consumer->producer->id);
@@ -72,6 +77,7 @@ static void fill_put(struct consumer *consumer, const struct ortc_consumer *o)
 	put->encoding = BEST_ENCODING;
 	put->payload_type_count = o->payload_type_count;
 	memcpy(put->payload_type, o->payload_types, o->payload_type_count);
+	memcpy(put->rtx_payload_type, o->rtx_payload_types, o->payload_type_count);
 	put->ext_count = o->ext_count;
 	for (size_t i = 0; i < o->ext_count; i++) {
 		put->ext[i].id = o->ext[i].id;
@@ -177,27 +183,6 @@ static struct transport *recv_transport(const struct request *r)
 	return t != NULL && !t->send ? t : transport_first_recv(r->peer);
 }
 
-/* The producer that is named. NULL: the request has been ended. */
-static struct producer *named_producer(struct request *r)
-{
-	struct producer *producer = NULL;
-	const char *id;
-
-	switch (field_id(r->payload, "producerId", &id)) {
-	case FIELD_INVALID:
-		request_fail_field(r, "producerId");
-		return NULL;
-	case FIELD_OK:
-		producer = producer_in_room(r->peer, id);
-		break;
-	case FIELD_ABSENT:
-		break;
-	}
-	if (producer == NULL)
-		request_fail(r, FAULT_UNKNOWN_PRODUCER);
-	return producer;
-}
-
 void handle_consume(struct request *r)
 {
 	struct core *c = r->session->core;
@@ -233,30 +218,9 @@ void handle_consume(struct request *r)
 		answer_consumed(r, consumer);
 }
 
-/* One of this device's consumers. NULL: the request has been ended. */
-static struct consumer *own_consumer(struct request *r)
-{
-	struct consumer *consumer = NULL;
-	const char *id;
-
-	switch (field_id(r->payload, "consumerId", &id)) {
-	case FIELD_INVALID:
-		request_fail_field(r, "consumerId");
-		return NULL;
-	case FIELD_OK:
-		consumer = consumer_of(r->peer, id);
-		break;
-	case FIELD_ABSENT:
-		break;
-	}
-	if (consumer == NULL)
-		request_fail(r, FAULT_UNKNOWN_CONSUMER);
-	return consumer;
-}
-
 void handle_consumer_close(struct request *r)
 {
-	struct consumer *consumer = own_consumer(r);
+	struct consumer *consumer = named_own_consumer(r);
 
 	if (consumer == NULL)
 		return;
@@ -266,7 +230,7 @@ void handle_consumer_close(struct request *r)
 
 void handle_consumer_pause(struct request *r)
 {
-	struct consumer *consumer = own_consumer(r);
+	struct consumer *consumer = named_own_consumer(r);
 
 	if (consumer == NULL)
 		return;
@@ -285,19 +249,12 @@ static void ask_key_frame(struct consumer *consumer)
 
 void handle_consumer_resume(struct request *r)
 {
-	struct consumer *consumer = NULL;
+	struct consumer *consumer;
 	const char *id;
 
-	switch (field_id(r->payload, "consumerId", &id)) {
-	case FIELD_INVALID:
-		request_fail_field(r, "consumerId");
+	if (!named_id(r, "consumerId", &id))
 		return;
-	case FIELD_OK:
-		consumer = consumer_of(r->peer, id);
-		break;
-	case FIELD_ABSENT:
-		break;
-	}
+	consumer = id == NULL ? NULL : consumer_of(r->peer, id);
 	// Unknown is fine (B2): clients resume what may have gone meanwhile.
 	if (consumer != NULL) {
 		consumer_set_paused(consumer, false);
@@ -320,7 +277,7 @@ static bool read_layer(const struct json_object *payload, const char *name, uint
 
 void handle_consumer_set_layers(struct request *r)
 {
-	struct consumer *consumer = own_consumer(r);
+	struct consumer *consumer = named_own_consumer(r);
 	uint32_t spatial, temporal;
 
 	if (consumer == NULL)
@@ -329,7 +286,7 @@ void handle_consumer_set_layers(struct request *r)
 		request_fail_field(r, "spatialLayer");
 		return;
 	}
-	// XXX the data plane does not drop temporal layers yet: checked, then without effect.
+	// The data plane drops no temporal layers: checked, then without effect (ARCHITECTURE.md, limits).
 	if (field_get(r->payload, "temporalLayer") != NULL
 		&& !read_layer(r->payload, "temporalLayer", &temporal)) {
 		request_fail_field(r, "temporalLayer");
@@ -342,7 +299,7 @@ void handle_consumer_set_layers(struct request *r)
 void handle_consumer_key_frame(struct request *r)
 {
 	uint64_t now_us = core_now(r->session->core);
-	struct consumer *consumer = own_consumer(r);
+	struct consumer *consumer = named_own_consumer(r);
 
 	if (consumer == NULL)
 		return;

@@ -6,6 +6,7 @@
 #include "sfu-ctl/jointoken.h"
 #include "sfu-ctl/outbox.h"
 #include "sfu-ctl/payload.h"
+#include "sfu-ctl/remember.h"
 #include "sfu-ctl/room.h"
 #include "sfu-ctl/room_view.h"
 #include "sfu-ctl/room_wish.h"
@@ -116,6 +117,7 @@ static void create_with_token(
 	if (is_new) {
 		room->creator = strdup(s->user_id);
 		room->allowed = json_object_get(allowed);
+		remember_room(room);
 	}
 	json_object_put(allowed);
 	if (may_have_token(s, room)) {

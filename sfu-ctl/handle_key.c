@@ -112,8 +112,8 @@ void handle_key_package(struct request *r)
 	const char *device_id;
 	struct peer *target;
 
-	if (!device_rate_allows(
-		    &c->key_packages, r->peer->user_id, r->peer->device_id, core_now(c))) {
+	if (!device_rate_allows(&c->key_packages, c->config->key_package_rate, r->peer->user_id,
+		    r->peer->device_id, core_now(c))) {
 		request_fail(r, FAULT_KEY_PACKAGE_RATE);
 		return;
 	}

@@ -4,10 +4,12 @@
 #include "sfu-ctl/bounds.h"
 #include "sfu-ctl/core_impl.h"
 #include "sfu-ctl/dispatch.h"
+#include "sfu-ctl/named.h"
 #include "sfu-ctl/ortc.h"
 #include "sfu-ctl/outbox.h"
 #include "sfu-ctl/payload.h"
 #include "sfu-ctl/producer.h"
+#include "sfu-ctl/remember.h"
 #include "sfu-ctl/room.h"
 #include "sfu-ctl/transport.h"
 
@@ -54,6 +56,17 @@ static void fill_put(
 	memset(put, 0, sizeof(*put));
 	put->transport = t->media;
 	put->flags = t->peer->room->e2ee.required ? SFU_PRODUCER_E2EE : 0;
+	if (o->feedback & ORTC_FB_NACK)
+		put->flags |= SFU_PRODUCER_NACK;
+	if (o->feedback & ORTC_FB_REMB)
+		put->flags |= SFU_PRODUCER_REMB;
+	if (t->peer->room->e2ee.required) {
+		const struct frame_format *frames = &t->peer->session->caps_frames;
+
+		put->frame_format = frames->format;
+		put->kid_epoch_shift = frames->epoch_shift;
+		put->kid_epoch_bits = frames->epoch_bits;
+	}
 	put->kind = o->kind;
 	put->codec_count = o->codec_count;
 	put->encoding_count = o->encoding_count;
@@ -62,6 +75,7 @@ static void fill_put(
 		put->codec[i].payload_type = o->codec[i].payload_type;
 		put->codec[i].mapped_payload_type = o->codec[i].mapped_payload_type;
 		put->codec[i].codec = o->codec[i].codec;
+		put->codec[i].apt = o->codec[i].apt;
 		put->codec[i].clock_rate_hz = o->codec[i].clock_rate_hz;
 	}
 	for (size_t i = 0; i < o->encoding_count; i++) {
@@ -158,6 +172,7 @@ static void produce_in_media(struct request *r, struct transport *t, bool audio)
 		return;
 	}
 	memcpy(t->cname, negotiated.cname, sizeof(t->cname));
+	remember_transport(t);
 }
 
 /* The transport to produce on. NULL: the request has been ended. */
@@ -167,19 +182,13 @@ static struct transport *send_transport(struct request *r)
 	struct transport *t = NULL;
 	const char *id;
 
-	switch (field_id(r->payload, "transportId", &id)) {
-	case FIELD_INVALID:
-		request_fail_field(r, "transportId");
+	if (!named_id(r, "transportId", &id))
 		return NULL;
-	case FIELD_OK:
-		// C14: owner and direction count where media flows; else the seed's rule stands.
+	// C14: owner and direction count where media flows; else the seed's rule stands.
+	if (id != NULL)
 		t = media_mode ? transport_of(r->peer, id) : transport_in_room(r->peer, id);
-		if (media_mode && t != NULL && !t->send)
-			t = NULL;
-		break;
-	case FIELD_ABSENT:
-		break;
-	}
+	if (media_mode && t != NULL && !t->send)
+		t = NULL;
 	if (t == NULL)
 		request_fail(r, media_mode ? FAULT_UNKNOWN_TRANSPORT : FAULT_ENGINE_NO_TRANSPORT);
 	return t;
@@ -216,32 +225,9 @@ void handle_produce(struct request *r)
 		answer_produced(r, producer);
 }
 
-/* One of this device's producers. NULL: the request has been ended. */
-static struct producer *own_producer(struct request *r)
-{
-	struct producer *producer = NULL;
-	const char *id;
-
-	switch (field_id(r->payload, "producerId", &id)) {
-	case FIELD_INVALID:
-		request_fail_field(r, "producerId");
-		return NULL;
-	case FIELD_OK:
-		producer = producer_in_room(r->peer, id);
-		break;
-	case FIELD_ABSENT:
-		break;
-	}
-	if (producer == NULL || producer->peer != r->peer) {
-		request_fail(r, FAULT_UNKNOWN_PRODUCER);
-		return NULL;
-	}
-	return producer;
-}
-
 void handle_producer_close(struct request *r)
 {
-	struct producer *producer = own_producer(r);
+	struct producer *producer = named_own_producer(r);
 
 	if (producer == NULL)
 		return;
@@ -251,7 +237,7 @@ void handle_producer_close(struct request *r)
 
 static void set_paused(struct request *r, bool paused)
 {
-	struct producer *producer = own_producer(r);
+	struct producer *producer = named_own_producer(r);
 
 	if (producer == NULL)
 		return;

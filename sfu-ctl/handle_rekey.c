@@ -5,6 +5,7 @@
 #include "sfu-ctl/outbox.h"
 #include "sfu-ctl/payload.h"
 #include "sfu-ctl/rekey_watch.h"
+#include "sfu-ctl/remember.h"
 #include "sfu-ctl/room.h"
 #include "sfu-ctl/room_view.h"
 
@@ -58,6 +59,7 @@ void handle_e2ee_ready(struct request *r)
 		request_fail_with(r, FAULT_EPOCH_MISMATCH, NULL, expected_epoch(room->e2ee.epoch));
 		return;
 	}
+	remember_peer(p);
 	peer_program(p);
 	r->replay_producers = p->consume_refused;
 	p->consume_refused = false;
@@ -105,6 +107,19 @@ static bool read_new_epoch(const struct json_object *payload, double *epoch)
 	return field_number(payload, "epoch", epoch) || field_number(payload, "newEpoch", epoch);
 }
 
+/* C7, and no further ahead than other nodes can follow (numbering.h). */
+static enum e2ee_verdict judge(const struct room *room, double epoch)
+{
+	struct core *c = room->core;
+	enum e2ee_verdict verdict = e2ee_judge(&room->e2ee, epoch);
+
+	if (verdict == E2EE_COMMIT_NEW
+		&& !numbering_allows_epoch(
+			&c->numbering, room->e2ee.epoch, epoch, core_numbering_now(c)))
+		return E2EE_COMMIT_REFUSED;
+	return verdict;
+}
+
 static void begin(struct request *r, double epoch)
 {
 	struct room *room = r->peer->room;
@@ -124,8 +139,8 @@ void handle_rekey_begin(struct request *r)
 	bool ruled = room->rekey.policy != REKEY_RELAY;
 	double epoch = 0;
 
-	if (!device_rate_allows(
-		    &c->rekey_begins, r->peer->user_id, r->peer->device_id, core_now(c))) {
+	if (!device_rate_allows(&c->rekey_begins, c->config->rekey_begin_rate, r->peer->user_id,
+		    r->peer->device_id, core_now(c))) {
 		request_fail(r, FAULT_REKEY_RATE);
 		return;
 	}
@@ -137,7 +152,7 @@ void handle_rekey_begin(struct request *r)
 			request_fail(r, FAULT_INVALID_EPOCH);
 			return;
 		}
-		if (e2ee_judge(&room->e2ee, epoch) != E2EE_COMMIT_NEW) {
+		if (judge(room, epoch) != E2EE_COMMIT_NEW) {
 			request_fail_with(r, FAULT_COMMIT_MISMATCH, NULL,
 				expected_epoch(room->e2ee.epoch + 1));
 			return;
@@ -164,13 +179,20 @@ static void commit(struct peer *committer, double epoch, enum e2ee_verdict verdi
 	if (verdict == E2EE_COMMIT_NEW) {
 		room->core->tally.rekeys[TALLY_COMMITTED]++;
 		e2ee_room_commit(&room->e2ee, epoch);
+		room->older_until_us = how.now_us + how.grace_us;
 		room->version++;
-		room_program(room);
 	}
+	// Whoever dies in between leaves gates shut at the old epoch, and never one open at the new.
 	TAILQ_FOREACH (p, &room->peers, link) {
 		e2ee_member_commit(&room->e2ee, &p->e2ee, p == committer, &how);
-		peer_program(p);
+		if (p != committer)
+			remember_peer(p);
 	}
+	remember_room(room);
+	remember_peer(committer);
+	room_program(room);
+	TAILQ_FOREACH (p, &room->peers, link)
+		peer_program(p);
 }
 
 /* The members see what the commit did, and whether one more is wanted. */
@@ -215,7 +237,7 @@ void handle_rekey_commit(struct request *r)
 		request_ok(r);
 		return;
 	}
-	verdict = e2ee_judge(&room->e2ee, epoch);
+	verdict = judge(room, epoch);
 	if (verdict == E2EE_COMMIT_REFUSED) {
 		request_fail_with(
 			r, FAULT_COMMIT_MISMATCH, NULL, expected_epoch(room->e2ee.epoch + 1));

@@ -2,6 +2,7 @@
 /* Coming and going: ROOM_JOIN, ROOM_LEAVE, GET_ROUTER_RTP_CAPABILITIES. */
 #include "sfu-ctl/core_impl.h"
 #include "sfu-ctl/dispatch.h"
+#include "sfu-ctl/endpoints.h"
 #include "sfu-ctl/jointoken.h"
 #include "sfu-ctl/outbox.h"
 #include "sfu-ctl/payload.h"
@@ -10,6 +11,7 @@
 #include "sfu-ctl/room.h"
 #include "sfu-ctl/room_view.h"
 #include "sfu-ctl/room_wish.h"
+#include "sfu-ctl/turn.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -61,17 +63,23 @@ static struct json_object *transport_options(const char *direction, const char *
 
 static void send_join_ok(struct session *s, const struct room *room)
 {
+	const struct core *c = s->core;
 	struct json_object *payload = room_view_base(room);
 	struct json_object *mediasoup = json_object_new_object();
 	struct json_object *e2ee = json_object_new_object();
+	struct json_object *turn;
 
-	put(mediasoup, "routerRtpCapabilities", json_object_get(s->core->capabilities));
+	put(mediasoup, "routerRtpCapabilities", json_object_get(c->capabilities));
 	put(mediasoup, "sendTransportOptions", transport_options("send", s->device_id));
 	put(mediasoup, "recvTransportOptions", transport_options("recv", s->device_id));
 	put_bool(e2ee, "required", room->e2ee.required);
 	put_number(e2ee, "epoch", room->e2ee.epoch);
 	put(payload, "mediasoup", mediasoup);
 	put(payload, "e2ee", e2ee);
+	turn = turn_describe(c->config, s->user_id, c->io.wall_ms(c->io.ctx) / 1000);
+	if (turn != NULL)
+		put(payload, "turn", turn);
+	endpoints_add(s->core, payload, room->region);
 	outbox_result(s, "ROOM_JOIN_OK", payload);
 }
 
@@ -203,12 +211,14 @@ void handle_room_join(struct request *r)
 	// Left only now, so that the room cannot go with a device that this connection renamed.
 	if (before != NULL && before != p)
 		peer_leave(before);
+	session_pass_clock(s);
 	send_join_ok(s, room);
 	send_policy(s, room);
 	outbox_result(s, "ROOM_SNAPSHOT", room_view_snapshot(room));
 	announce_join(p);
 	request_ok(r);
 	rekey_watch_joined(p);
+	migrate_joined(p);
 	return;
 
 no_memory:

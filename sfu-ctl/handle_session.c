@@ -2,10 +2,12 @@
 /* Who is there: HELLO, AUTH, E2EE_CAPS, PING. */
 #include "sfu-ctl/core_impl.h"
 #include "sfu-ctl/dispatch.h"
+#include "sfu-ctl/endpoints.h"
 #include "sfu-ctl/log.h"
 #include "sfu-ctl/outbox.h"
 #include "sfu-ctl/payload.h"
 #include "sfu-ctl/rekey_watch.h"
+#include "sfu-ctl/remember.h"
 #include "sfu-ctl/resume.h"
 #include "sfu-ctl/room.h"
 #include "sfu-ctl/room_view.h"
@@ -28,12 +30,23 @@ static bool announces(const struct json_object *hello, const char *extension)
 	return false;
 }
 
+/* HELLO.resume.lastServerSeqSeen (B9): what this or another node gave out; 0 when it says nothing. */
+static uint64_t last_seq_seen(const struct json_object *hello)
+{
+	double seq = 0;
+
+	if (!field_number(field_object(hello, "resume"), "lastServerSeqSeen", &seq)
+		|| !(seq > 0 && seq <= (double)NUMBERING_SEQ_MAX))
+		return 0;
+	return (uint64_t)seq;
+}
+
 void handle_hello(struct request *r)
 {
 	struct session *s = r->session;
 	struct core *c = s->core;
 	struct json_object *payload, *features, *extensions;
-	const char *device_id;
+	const char *device_id, *region = c->config->region;
 	char token[UUID_BYTES];
 	bool resumed;
 
@@ -51,10 +64,16 @@ void handle_hello(struct request *r)
 	case FIELD_ABSENT:
 		break;
 	}
+	if (field_id(r->payload, "preferredRegion", &region) == FIELD_INVALID)
+		region = c->config->region; // a wish, no more
+	session_pass_seq(s, last_seq_seen(r->payload));
+	session_pass_clock(s);
 	s->wants_resume = announces(r->payload, "resume");
+	s->wants_speaker = announces(r->payload, "active-speaker");
 	resumed = s->wants_resume && resume_claim(s, r->payload);
 	extensions = json_object_new_array();
 	json_object_array_add(extensions, json_object_new_string("producer-events"));
+	json_object_array_add(extensions, json_object_new_string("active-speaker"));
 	if (c->config->resume_sec != 0)
 		json_object_array_add(extensions, json_object_new_string("resume"));
 	features = json_object_new_object();
@@ -72,6 +91,7 @@ void handle_hello(struct request *r)
 	if (s->wants_resume && field_object(r->payload, "resume") != NULL)
 		put_bool(payload, "resumed", resumed);
 	put(payload, "features", features);
+	endpoints_add(c, payload, region);
 	outbox_result(s, "WELCOME", payload);
 	request_ok(r);
 }
@@ -80,13 +100,16 @@ void handle_auth(struct request *r)
 {
 	struct session *s = r->session;
 	struct core *c = s->core;
-	struct json_object *token = field_get(r->payload, "accessToken");
+	struct json_object *value = field_get(r->payload, "accessToken");
+	const char *token = NULL;
+	size_t len = 0;
 
-	if (json_object_is_type(token, json_type_string))
-		c->io.auth(c->io.ctx, s->id, r->id, json_object_get_string(token),
-			(size_t)json_object_get_string_len(token));
-	else
-		c->io.auth(c->io.ctx, s->id, r->id, NULL, 0);
+	if (json_object_is_type(value, json_type_string)) {
+		token = json_object_get_string(value);
+		len = (size_t)json_object_get_string_len(value);
+	}
+	if (c->io.auth(c->io.ctx, s->id, r->id, token, len) < 0)
+		handle_auth_result(r, AUTH_UNAVAILABLE, NULL);
 }
 
 /* B9: what happened in the room meanwhile. */
@@ -97,6 +120,7 @@ static void come_back(struct request *r, struct peer *p)
 	request_ok(r);
 	if (!e2ee_gate_open(&p->room->e2ee, &p->e2ee))
 		rekey_watch_joined(p); // it has missed the key
+	migrate_joined(p);
 }
 
 void handle_auth_result(struct request *r, int verdict, const char *user_id)
@@ -113,7 +137,7 @@ void handle_auth_result(struct request *r, int verdict, const char *user_id)
 		return;
 	}
 	if (verdict != AUTH_ACCEPTED || user_id == NULL) {
-		log_info("session", "token refused", log_str("peer", s->remote_address));
+		log_info("session", "token refused", SESSION_LOG_IDS(s));
 		request_fail(r, FAULT_AUTH_REFUSED);
 		return;
 	}
@@ -121,12 +145,15 @@ void handle_auth_result(struct request *r, int verdict, const char *user_id)
 		request_fail(r, FAULT_NO_MEMORY);
 		return;
 	}
+	if (s->seq == 0)
+		session_pass_clock(s); // there was no HELLO
 	s->auth_request = r->id;
 	s->expires_sec = 0; // core_auth_expires() follows, if it does
 	payload = json_object_new_object();
 	put_string(payload, "userId", s->user_id);
 	put_string(payload, "deviceId", s->device_id);
 	moved = resume_move(s);
+	remember_session(s);
 	outbox_result(s, "AUTH_OK", payload);
 	if (moved && s->peer != NULL)
 		come_back(r, s->peer);
@@ -159,12 +186,19 @@ void handle_e2ee_caps(struct request *r)
 {
 	struct session *s = r->session;
 	const struct config *config = s->core->config;
+	struct frame_format frames;
 	struct json_object *details;
 
+	if (!frame_format_read(r->payload, &frames)) {
+		request_fail_field(r, "kidEpoch");
+		return;
+	}
+	s->caps_frames = frames;
 	// Stored before the answer, also on refusal: the last one sent counts (A5).
 	s->caps_insertable_streams = field_is_true(r->payload, "insertableStreams");
 	s->caps_sframe = field_is_true(r->payload, "sframe");
 	s->caps_double_ratchet = has_double_ratchet(r->payload);
+	remember_session(s);
 	if (config->e2ee_required && !s->caps_insertable_streams) {
 		request_fail(r, FAULT_CAPS_INSERTABLE);
 	} else if (config->require_sframe && !s->caps_sframe) {

@@ -4,8 +4,10 @@
 #include "sfu-ctl/bounds.h"
 #include "sfu-ctl/core_impl.h"
 #include "sfu-ctl/dispatch.h"
+#include "sfu-ctl/named.h"
 #include "sfu-ctl/outbox.h"
 #include "sfu-ctl/payload.h"
+#include "sfu-ctl/remember.h"
 #include "sfu-ctl/room.h"
 #include "sfu-ctl/transport.h"
 
@@ -18,9 +20,11 @@ static void answer_created(struct request *r, struct transport *t)
 	struct peer *p = t->peer;
 
 	t->live = true;
+	remember_transport(t);
 	outbox_result(r->session, "TRANSPORT_CREATED", transport_describe(t));
 	if (!t->send && !p->had_recv_transport) {
 		p->had_recv_transport = true;
+		remember_peer(p);
 		r->replay_producers = true; // B6: a late joiner hears of what is there
 	}
 	request_ok(r);
@@ -94,27 +98,6 @@ void handle_transport_create(struct request *r)
 		create_in_media(r, t);
 	else
 		answer_created(r, t);
-}
-
-/* One of this device's transports. NULL: the request has been ended. */
-static struct transport *own_transport(struct request *r)
-{
-	const char *id;
-	struct transport *t = NULL;
-
-	switch (field_id(r->payload, "transportId", &id)) {
-	case FIELD_INVALID:
-		request_fail_field(r, "transportId");
-		return NULL;
-	case FIELD_OK:
-		t = transport_of(r->peer, id);
-		break;
-	case FIELD_ABSENT:
-		break;
-	}
-	if (t == NULL)
-		request_fail(r, FAULT_UNKNOWN_TRANSPORT);
-	return t;
 }
 
 static bool copy_text(char *out, size_t size, const struct json_object *o, const char *name)
@@ -195,7 +178,7 @@ void handle_transport_connect(struct request *r)
 
 	if (plane_missing(r))
 		return;
-	t = own_transport(r);
+	t = named_own_transport(r);
 	if (t == NULL)
 		return;
 	if (core_media_mode(r->session->core))
@@ -206,7 +189,7 @@ void handle_transport_connect(struct request *r)
 
 void handle_transport_close(struct request *r)
 {
-	struct transport *t = own_transport(r);
+	struct transport *t = named_own_transport(r);
 
 	if (t == NULL)
 		return;
@@ -214,14 +197,67 @@ void handle_transport_close(struct request *r)
 	request_ok(r);
 }
 
+/* The seed's answer, and what a restart adds to it. */
+static void answer_restarted(struct request *r, const char *room_id, const struct transport *t)
+{
+	struct json_object *payload = json_object_new_object();
+	struct json_object *policy = field_get(r->payload, "policy");
+
+	if (room_id != NULL)
+		put_string(payload, "roomId", room_id);
+	put_string(payload, "policy",
+		json_object_is_type(policy, json_type_string) ? json_object_get_string(policy)
+							      : "relay");
+	if (t != NULL) {
+		put_string(payload, "transportId", t->id);
+		transport_describe_ice(t, payload);
+	}
+	outbox_result(r->session, "ICE_RESTART_OK", payload);
+	request_ok(r);
+}
+
+static void on_restarted(struct await *a, struct request *r, enum media_result result)
+{
+	struct transport *t = transport_find(a->core, a->object_id);
+
+	if (r == NULL || !await_allows(a, r, result))
+		return;
+	if (t == NULL) {
+		request_fail(r, FAULT_UNKNOWN_TRANSPORT);
+		return;
+	}
+	t->ice = t->ice_next;
+	answer_restarted(r, t->peer->room->id, t);
+}
+
+static void restart_in_media(struct request *r, struct peer *p, struct transport *t)
+{
+	struct await *a;
+	int status;
+
+	r->peer = p;
+	a = await_begin(r, on_restarted, t->id);
+	if (a == NULL) {
+		request_fail(r, FAULT_NO_MEMORY);
+		return;
+	}
+	status = media_transport_restart(
+		p->room->core->media, t->media, &t->ice_next, await_done, a);
+	if (status < 0)
+		await_refused(a, r, status);
+}
+
+/*
+ * B7. Anyone may ask, and with nothing to restart the answer is the seed's; only an own transport
+ * in media mode gets new credentials.
+ */
 void handle_ice_restart(struct request *r)
 {
 	struct session *s = r->session;
-	struct json_object *payload;
-	struct json_object *policy = field_get(r->payload, "policy");
-	const struct peer *p = session_member(s);
+	struct peer *p = session_member(s);
 	const char *room_id = p == NULL ? NULL : p->room->id;
 	const char *transport_id = NULL;
+	struct transport *t;
 
 	if (field_id(r->payload, "roomId", &room_id) == FIELD_INVALID) {
 		request_fail_field(r, "roomId");
@@ -232,23 +268,22 @@ void handle_ice_restart(struct request *r)
 		request_fail(r, FAULT_NOT_MEMBER);
 		return;
 	}
-	// B7. Until credentials can be renewed the answer to an own transport is the seed's.
-	if (core_media_mode(s->core)) {
-		if (field_id(r->payload, "transportId", &transport_id) == FIELD_INVALID) {
-			request_fail_field(r, "transportId");
-			return;
-		}
-		if (transport_id != NULL && (p == NULL || transport_of(p, transport_id) == NULL)) {
-			request_fail(r, FAULT_UNKNOWN_TRANSPORT);
-			return;
-		}
+	if (core_media_mode(s->core)
+		&& field_id(r->payload, "transportId", &transport_id) == FIELD_INVALID) {
+		request_fail_field(r, "transportId");
+		return;
 	}
-	payload = json_object_new_object();
-	if (room_id != NULL)
-		put_string(payload, "roomId", room_id);
-	put_string(payload, "policy",
-		json_object_is_type(policy, json_type_string) ? json_object_get_string(policy)
-							      : "relay");
-	outbox_result(s, "ICE_RESTART_OK", payload);
-	request_ok(r);
+	if (transport_id == NULL) {
+		answer_restarted(r, room_id, NULL);
+		return;
+	}
+	if (!s->core->media_on) {
+		request_fail(r, FAULT_NODE_UNAVAILABLE);
+		return;
+	}
+	t = p == NULL ? NULL : transport_of(p, transport_id);
+	if (t == NULL)
+		request_fail(r, FAULT_UNKNOWN_TRANSPORT);
+	else
+		restart_in_media(r, p, t);
 }

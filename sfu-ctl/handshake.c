@@ -262,6 +262,15 @@ int handshakes_add(struct handshakes *h, uint64_t transport)
 	return 0;
 }
 
+int handshakes_adopt(struct handshakes *h, uint64_t transport)
+{
+	int status = handshakes_add(h, transport);
+
+	if (status == 0)
+		h->table[sfu_handle_index(transport)]->ended = true;
+	return status;
+}
+
 void handshakes_remove(struct handshakes *h, uint64_t transport)
 {
 	struct handshake *t = find(h, transport);
@@ -284,7 +293,7 @@ int handshakes_set_remote(struct handshakes *h, uint64_t transport, const char *
 
 	if (t == NULL)
 		return -ENOENT;
-	if (t->remote_known)
+	if (t->remote_known || t->ended)
 		return 0;
 	t->remote_count = count < DTLS_MAX_FINGERPRINTS ? count : DTLS_MAX_FINGERPRINTS;
 	for (size_t i = 0; i < t->remote_count; i++) {
@@ -400,4 +409,22 @@ again:
 uint32_t handshakes_live(const struct handshakes *h)
 {
 	return h->live;
+}
+
+bool handshakes_finished(const struct handshakes *h, uint64_t transport)
+{
+	const struct handshake *t = find(h, transport);
+
+	return t != NULL && (t->keys_given || t->ended);
+}
+
+size_t handshakes_remote(const struct handshakes *h, uint64_t transport,
+	struct media_fingerprint out[DTLS_MAX_FINGERPRINTS])
+{
+	const struct handshake *t = find(h, transport);
+
+	if (t == NULL || !t->remote_known)
+		return 0;
+	memcpy(out, t->remote, t->remote_count * sizeof(*out));
+	return t->remote_count;
 }

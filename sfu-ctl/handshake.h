@@ -45,6 +45,12 @@ int handshakes_reset(struct handshakes *h, uint32_t max_transports);
 /** A transport was made. 0 or -ENOMEM. */
 int handshakes_add(struct handshakes *h, uint64_t transport);
 
+/**
+ * A transport whose handshake a predecessor finished: its records say nothing to us, who have no
+ * session of it. 0 or -ENOMEM.
+ */
+int handshakes_adopt(struct handshakes *h, uint64_t transport);
+
 /** It is gone: wipe its session, send nothing. Unknown handles are fine. */
 void handshakes_remove(struct handshakes *h, uint64_t transport);
 
@@ -62,6 +68,13 @@ void handshakes_feed(struct handshakes *h, const struct sfu_dtls_record *record,
 uint64_t handshakes_next_us(const struct handshakes *h);
 
 void handshakes_tick(struct handshakes *h, uint64_t now_us);
+
+/** Were its keys given, by us or by a predecessor? */
+bool handshakes_finished(const struct handshakes *h, uint64_t transport);
+
+/** The fingerprints of TRANSPORT_CONNECT; how many. */
+size_t handshakes_remote(const struct handshakes *h, uint64_t transport,
+	struct media_fingerprint out[DTLS_MAX_FINGERPRINTS]);
 
 /** Sessions between their first datagram and connected. */
 uint32_t handshakes_live(const struct handshakes *h);

@@ -6,6 +6,8 @@
 #include "sfu-ctl/loop.h"
 #include "sfu-ctl/media.h"
 #include "sfu-ctl/metrics.h"
+#include "sfu-ctl/region_view.h"
+#include "sfu-ctl/regions.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -97,10 +99,42 @@ static uint64_t uptime_sec(const struct http_site *site)
 	return (loop_now_us() - site->started_us) / 1000000u;
 }
 
+static bool has_media(const struct http_site *site)
+{
+	return !site->starting && site->media != NULL && media_attached(site->media);
+}
+
+/* Where new rooms are welcome: here, or where clients are sent from here. */
+static const char *preferred_region(const struct http_site *site, bool healthy)
+{
+	const struct region *other = NULL;
+
+	if (!healthy && site->regions != NULL)
+		other = regions_best(site->regions, site->config->region);
+	return other != NULL ? other->where.name : site->config->region;
+}
+
+/* What other nodes read (region_report.h) and clients may; more than A9 only where there are others. */
+static struct json_object *failover_hints(const struct http_site *site)
+{
+	struct json_object *hints = json_object_new_object();
+	bool healthy = http_site_ready(site) && core_takes_rooms(site->core);
+
+	add_bool(hints, "healthy", healthy);
+	add_string(hints, "preferredRegion", preferred_region(site, healthy));
+	if (site->regions == NULL || site->regions->count == 0)
+		return hints;
+	add_string(hints, "instance", site->regions->instance);
+	add_number(hints, "load", core_load(site->core));
+	add_number(hints, "clockUs", core_clock_us(site->core));
+	json_object_object_add(
+		hints, "endpoints", region_view_endpoints(site->regions, site->config->region));
+	return hints;
+}
+
 static void answer_health(const struct http_site *site, bool ok, struct http_answer *out)
 {
 	struct json_object *health = json_object_new_object();
-	struct json_object *hints = json_object_new_object();
 	struct core_figures figures;
 
 	core_figures(site->core, &figures);
@@ -111,9 +145,7 @@ static void answer_health(const struct http_site *site, bool ok, struct http_ans
 	add_number(health, "rooms", figures.rooms);
 	add_number(health, "peers", figures.bound_peers);
 	add_number(health, "uptimeSec", uptime_sec(site));
-	add_bool(hints, "healthy", ok);
-	add_string(hints, "preferredRegion", site->config->region);
-	json_object_object_add(health, "failoverHints", hints);
+	json_object_object_add(health, "failoverHints", failover_hints(site));
 	answer_json(out, ok ? 200 : 503, health);
 }
 
@@ -121,7 +153,7 @@ static void answer_figures(const struct http_site *site, struct http_answer *out
 {
 	struct json_object *metrics = json_object_new_object();
 	struct json_object *plane = json_object_new_object();
-	bool attached = site->media != NULL && media_attached(site->media);
+	bool attached = has_media(site);
 	const struct media_info *info = attached ? media_info(site->media) : NULL;
 	struct core_figures figures;
 
@@ -231,7 +263,8 @@ static bool answer_file(
 	struct stat info;
 	int fd;
 
-	if (site->root_fd < 0 || path[0] != '/' || strlen(path) > MAX_PATH_BYTES)
+	if (site->root_fd < 0 || request->at_metrics || path[0] != '/'
+		|| strlen(path) > MAX_PATH_BYTES)
 		return false;
 	fd = open_below(site->root_fd, path, &info);
 	if (fd < 0)
@@ -273,9 +306,13 @@ void http_site_close(struct http_site *site)
 
 bool http_site_ready(const struct http_site *site)
 {
-	return !site->draining
-	       && (!site->config->require_dp
-		       || (site->media != NULL && media_attached(site->media)));
+	return !site->starting && !site->draining && (!site->config->require_dp || has_media(site));
+}
+
+/** With an address of their own, figures are given at no other (B12). */
+static bool metrics_here(const struct http_site *site, const struct http_request *request)
+{
+	return request->at_metrics || site->config->metrics_listen[0] == '\0';
 }
 
 /** False: the path is no name of ours. The whole target is compared: a query makes it another. */
@@ -290,6 +327,8 @@ static bool answer_name(
 		answer_health(site, true, out);
 	else if (strcmp(path, "/ready") == 0)
 		answer_health(site, http_site_ready(site), out);
+	else if (!metrics_here(site, request))
+		return false;
 	else if (strcmp(path, "/metrics") == 0)
 		answer_metrics(site, request, metrics_choose(request->accept), out);
 	else if (strcmp(path, "/metrics/prometheus") == 0)

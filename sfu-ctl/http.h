@@ -13,16 +13,19 @@ struct auth;
 struct config;
 struct core;
 struct media;
+struct regions;
 struct ws;
 
 /** Where answers come from. Filled in by main.c; root_fd by http_site_open(). */
 struct http_site {
 	const struct config *config;
-	const struct core *core;
+	struct core *core; /* only read */
 	struct media *media; /* NULL in fallback mode; only read */
 	const struct auth *auth; /* NULL: no figures of it */
 	const struct ws *ws; /* NULL until it listens */
-	bool draining; /* no new rooms here: written by main.c */
+	const struct regions *regions; /* NULL: no other nodes */
+	bool starting; /* not yet in service: written by main.c */
+	bool draining; /* no new rooms here: written by drain.c */
 	uint64_t started_us;
 	int root_fd; /* SFU_WEB_ROOT; -1 = none */
 };
@@ -30,6 +33,7 @@ struct http_site {
 struct http_request {
 	const char *path; /* decoded, without the query; NUL terminated */
 	bool has_query;
+	bool at_metrics; /* it came to SFU_METRICS_LISTEN */
 	const char *if_none_match; /* "" = none */
 	const char *accept; /* "" = none */
 	const char *authorization; /* "" = none */
@@ -61,7 +65,10 @@ extern const struct http_header http_page_headers[];
 int http_site_open(struct http_site *site);
 void http_site_close(struct http_site *site);
 
-/** Is this node one for new rooms? Not while it drains, nor without a data plane that it must have. */
+/**
+ * Is this node one for new rooms? Not while it starts or drains, nor without a data plane that it must
+ * have.
+ */
 bool http_site_ready(const struct http_site *site);
 
 /** Answer a request, of whatever method. Without memory the answer is 503 without a body. */

@@ -30,10 +30,13 @@
 #define CAPACITY_MAX (1u << 24)
 #define SLOTS_MAX (1u << 20)
 
+/** While attached: how often we say that we live. */
+#define PULSE_MS 250u
+
 enum state {
 	WAITING, /* timer runs until the next attempt */
 	GREETING, /* hello sent, timer runs until we give up */
-	ATTACHED,
+	ATTACHED, /* timer runs every PULSE_MS */
 	FAILED, /* found bad inside a call: the next turn of the loop detaches */
 	CLOSING,
 };
@@ -52,6 +55,9 @@ struct link_client {
 	enum state state;
 	const char *failure; /* why FAILED */
 	uv_timer_t timer;
+	uint64_t attached_us;
+	bool silent; /* attached, and hanging */
+	bool foreign; /* who answered the last attempt speaks another version */
 	uv_idle_t idle; /* runs while work is left from the last turn */
 	int open_handles; /* of the two above, while closing */
 	uint32_t retry_ms;
@@ -127,6 +133,8 @@ static void watcher_destroy(struct watcher **w)
 
 static void release(struct link_client *link)
 {
+	uv_timer_stop(&link->timer);
+	link->silent = false;
 	uv_idle_stop(&link->idle);
 	watcher_destroy(&link->socket_watcher);
 	watcher_destroy(&link->wake_watcher);
@@ -153,6 +161,7 @@ attempt_failed(struct link_client *link, const char *format, ...)
 		memcpy(link->last_failure, line, sizeof(line));
 		say(link, LOG_WARNING, "link: no data plane at %s: %s", link->path, line);
 	}
+	link->foreign = false;
 	release(link);
 	retry_later(link);
 }
@@ -405,8 +414,10 @@ static void attach(struct link_client *link, uint64_t generation, int fds[3])
 		attempt_failed(link, "cannot watch the event descriptor");
 		return;
 	}
-	uv_timer_stop(&link->timer);
 	link->state = ATTACHED;
+	link->foreign = false;
+	link->attached_us = uv_hrtime() / 1000;
+	uv_timer_start(&link->timer, on_timer, 0, PULSE_MS);
 	link->retry_ms = RETRY_FIRST_MS;
 	link->last_failure[0] = '\0';
 	say(link, LOG_NOTICE, "link: attached to the data plane at %s, generation %llu", link->path,
@@ -436,6 +447,7 @@ static void on_welcome(struct link_client *link)
 		attempt_failed(link,
 			"it speaks ABI version %u, we speak %u: install both from one build",
 			welcome.abi_version, SFU_ABI_VERSION);
+		link->foreign = true;
 	} else if (welcome.status == SFU_WELCOME_BUSY) {
 		attempt_failed(link, "another control plane is attached");
 	} else if (welcome.status == SFU_WELCOME_NO_MEMORY) {
@@ -496,14 +508,39 @@ static void attempt(struct link_client *link)
 	uv_timer_start(&link->timer, on_timer, WELCOME_TIME_MS, 0);
 }
 
+/** Say that we live, see whether the other side does. Its socket closes when it dies, not when it
+ * hangs. */
+static void pulse(struct link_client *link)
+{
+	struct sfu_stats_page *page = (void *)(link->region + link->header.stats_offset_bytes);
+	uint64_t now_us = uv_hrtime() / 1000;
+	uint64_t sign_us = __atomic_load_n(&page->updated_us, __ATOMIC_RELAXED);
+	bool silent;
+
+	__atomic_store_n(&page->ctl_alive_us, now_us, __ATOMIC_RELAXED);
+	if (sign_us < link->attached_us)
+		sign_us = link->attached_us;
+	silent = now_us > sign_us && now_us - sign_us >= SFU_SILENT_US;
+	if (silent != link->silent)
+		say(link, silent ? LOG_ERR : LOG_NOTICE,
+			silent ? "link: the data plane gives no sign of life"
+			       : "link: the data plane answers again");
+	link->silent = silent;
+}
+
 static void on_timer(uv_timer_t *timer)
 {
 	struct link_client *link = timer->data;
 
-	if (link->state == WAITING)
+	if (link->state == ATTACHED) {
+		pulse(link);
+		// Should a wake-up ever get lost, what waits is found now.
+		turn(link);
+	} else if (link->state == WAITING) {
 		attempt(link);
-	else if (link->state == GREETING)
+	} else if (link->state == GREETING) {
 		attempt_failed(link, "no answer within %u ms", WELCOME_TIME_MS);
+	}
 }
 
 static void retry_later(struct link_client *link)
@@ -595,6 +632,30 @@ int link_client_push_dtls(struct link_client *link, const struct sfu_dtls_record
 	if (record->len < 1 || record->len > SFU_DTLS_MAX_BYTES)
 		return -EINVAL;
 	return push(link, SFU_RING_DTLS_TO_DP, record);
+}
+
+bool link_client_foreign(const struct link_client *link)
+{
+	return link->foreign;
+}
+
+bool link_client_silent(const struct link_client *link)
+{
+	return link->silent;
+}
+
+void link_client_depths(struct link_client *link, uint32_t depths[SFU_RING_COUNT])
+{
+	for (unsigned i = 0; i < SFU_RING_COUNT; i++) {
+		bool ours = i == SFU_RING_CMD || i == SFU_RING_DTLS_TO_DP; // we push
+
+		if (link->state != ATTACHED)
+			depths[i] = 0;
+		else if (ours)
+			depths[i] = link->header.ring[i].slots - sfu_ring_room(&link->ring[i]);
+		else
+			depths[i] = sfu_ring_count(&link->ring[i]);
+	}
 }
 
 const struct sfu_stats_page *link_client_stats(const struct link_client *link)

@@ -46,6 +46,12 @@ void link_client_destroy(struct link_client *link);
 
 bool link_client_attached(const struct link_client *link);
 
+/** Not attached, since the data plane that answered last speaks another version. */
+bool link_client_foreign(const struct link_client *link);
+
+/** Attached, but the data plane has given no sign of life for SFU_SILENT_US. */
+bool link_client_silent(const struct link_client *link);
+
 /** 0, -EAGAIN (full) or -ENOTCONN. The caller wipes keys in *command after this. */
 int link_client_push_command(struct link_client *link, const struct sfu_command *command);
 
@@ -54,6 +60,9 @@ int link_client_push_dtls(struct link_client *link, const struct sfu_dtls_record
 
 /** Shared memory: read each word once. NULL while detached. */
 const struct sfu_stats_page *link_client_stats(const struct link_client *link);
+
+/** Elements that wait in each ring, by enum sfu_ring_id; all 0 while not attached. */
+void link_client_depths(struct link_client *link, uint32_t depths[SFU_RING_COUNT]);
 
 /** Give the present attach up, for example because its answers make no sense; retry follows. */
 void link_client_reset(struct link_client *link, const char *why);

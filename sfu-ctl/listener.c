@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -20,6 +21,9 @@
 #define ACCEPT_PAUSE_MS 100u
 /** What we sent and nobody acknowledged ends a connection after this. */
 #define USER_TIMEOUT_MS 20000
+
+/** What the kernel holds for a peer that does not read, doubled by it; without this it is megabytes. */
+#define SEND_BUFFER_BYTES 65536
 
 struct listener {
 	uv_poll_t poll;
@@ -40,13 +44,15 @@ static void on_pause_over(uv_timer_t *handle)
 	uv_poll_start(&l->poll, UV_READABLE, on_readable);
 }
 
+/** Those of the listening socket are those of the connections that come from it. */
 static void set_options(int fd)
 {
-	int on = 1, timeout_ms = USER_TIMEOUT_MS;
+	int on = 1, timeout_ms = USER_TIMEOUT_MS, send_bytes = SEND_BUFFER_BYTES;
 
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof(timeout_ms));
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_bytes, sizeof(send_bytes));
 }
 
 static void on_readable(uv_poll_t *handle, int status, int events)
@@ -60,7 +66,6 @@ static void on_readable(uv_poll_t *handle, int status, int events)
 		uint32_t suppressed = 0;
 
 		if (fd >= 0) {
-			set_options(fd);
 			l->on_accept(l->ctx, fd);
 			continue;
 		}
@@ -112,27 +117,52 @@ static int open_socket(
 	return fd;
 }
 
-static void explain(int error, const char *address, uint16_t port, char *err, size_t err_size)
+static int bind_socket(const struct listener_place *place)
 {
-	const char *where = address[0] != '\0' ? address : "any address";
+	struct sockaddr_storage addr;
+	socklen_t len = sockaddr_of(place->address, place->port, &addr);
+	int on = 1, fd = open_socket(&addr, &len, place->address, place->port);
+
+	if (fd < 0)
+		return -1;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (bind(fd, (struct sockaddr *)&addr, len) < 0) {
+		int error = errno;
+
+		close(fd);
+		errno = error;
+		return -1;
+	}
+	return fd;
+}
+
+static int take_socket(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0 ? fd : -1;
+}
+
+static void explain(int error, const struct listener_place *place, char *err, size_t err_size)
+{
+	const char *where = place->address[0] != '\0' ? place->address : "any address";
 
 	if (error == EADDRINUSE)
 		snprintf(err, err_size,
 			"port %u of %s is taken: stop the program that has it (ss -ltnp), or set "
-			"SFU_PORT to another",
-			port, where);
+			"%s to another",
+			place->port, where, place->port_setting);
 	else if (error == EACCES)
 		snprintf(err, err_size,
-			"no permission to listen on port %u of %s: set SFU_PORT to 1024 or more, "
-			"or "
+			"no permission to listen on port %u of %s: set %s to 1024 or more, or "
 			"give CAP_NET_BIND_SERVICE",
-			port, where);
+			place->port, where, place->port_setting);
 	else if (error == EADDRNOTAVAIL)
-		snprintf(err, err_size,
-			"this machine has no address %s: set SFU_LISTEN to one that it has", where);
+		snprintf(err, err_size, "this machine has no address %s: set %s to one that it has",
+			where, place->address_setting);
 	else
-		snprintf(err, err_size, "cannot listen on port %u of %s: %s", port, where,
-			strerror(error));
+		snprintf(err, err_size, "%s: cannot listen on port %u of %s: %s",
+			place->port_setting, place->port, where, strerror(error));
 }
 
 static void on_closed(uv_handle_t *handle)
@@ -143,13 +173,10 @@ static void on_closed(uv_handle_t *handle)
 		free(l);
 }
 
-struct listener *listener_create(uv_loop_t *loop, const char *address, uint16_t port,
+struct listener *listener_create(uv_loop_t *loop, const struct listener_place *place,
 	listener_accept_fn on_accept, void *ctx, char *err, size_t err_size)
 {
 	struct listener *l = calloc(1, sizeof(*l));
-	struct sockaddr_storage addr;
-	socklen_t len = sockaddr_of(address, port, &addr);
-	int on = 1;
 
 	if (l == NULL) {
 		snprintf(err, err_size, "out of memory");
@@ -157,11 +184,11 @@ struct listener *listener_create(uv_loop_t *loop, const char *address, uint16_t 
 	}
 	l->on_accept = on_accept;
 	l->ctx = ctx;
-	l->fd = open_socket(&addr, &len, address, port);
+	l->fd = place->given_fd >= 0 ? take_socket(place->given_fd) : bind_socket(place);
 	if (l->fd < 0)
 		goto explain;
-	setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (bind(l->fd, (struct sockaddr *)&addr, len) < 0 || listen(l->fd, SOMAXCONN) < 0)
+	set_options(l->fd);
+	if (listen(l->fd, SOMAXCONN) < 0)
 		goto explain;
 	if (uv_poll_init_socket(loop, &l->poll, l->fd) < 0)
 		goto explain;
@@ -172,7 +199,7 @@ struct listener *listener_create(uv_loop_t *loop, const char *address, uint16_t 
 	return l;
 
 explain:
-	explain(errno, address, port, err, err_size);
+	explain(errno, place, err, err_size);
 	if (l->fd >= 0)
 		close(l->fd);
 	free(l);

@@ -13,9 +13,19 @@
 #define LIMIT_WINDOW_US 10000000u
 #define LIMIT_LINES 5u
 
-static enum log_level threshold = LOG_LEVEL_WARN;
+#define MODULE_BYTES 24u
 
 static const char *const level_names[] = {"none", "error", "warn", "info", "debug"};
+
+/** A module with a level of its own. */
+struct module {
+	char name[MODULE_BYTES];
+	enum log_level level;
+};
+
+static enum log_level threshold = LOG_LEVEL_WARN;
+static struct module modules[LOG_MODULES_MAX];
+static size_t module_count;
 
 /** A line under construction; what does not fit is left out, whole escapes at a time. */
 struct line {
@@ -28,9 +38,80 @@ void log_set_level(enum log_level level)
 	threshold = level;
 }
 
+static bool level_read(const char *text, size_t len, enum log_level *level)
+{
+	for (unsigned i = 0; i < sizeof(level_names) / sizeof(level_names[0]); i++) {
+		if (strlen(level_names[i]) == len && memcmp(level_names[i], text, len) == 0) {
+			*level = (enum log_level)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* "name=level" */
+static bool module_read(const char *text, size_t len, struct module *out)
+{
+	const char *equals = memchr(text, '=', len);
+	size_t name_len = equals == NULL ? 0 : (size_t)(equals - text);
+
+	if (name_len == 0 || name_len >= sizeof(out->name))
+		return false;
+	memcpy(out->name, text, name_len);
+	out->name[name_len] = '\0';
+	return level_read(equals + 1, len - name_len - 1, &out->level);
+}
+
+static bool modules_read(const char *list, struct module out[LOG_MODULES_MAX], size_t *count)
+{
+	for (*count = 0; *list != '\0'; ++*count) {
+		size_t len = strcspn(list, ",");
+
+		if (*count == LOG_MODULES_MAX || !module_read(list, len, &out[*count]))
+			return false;
+		list += len + (list[len] == ',' && list[len + 1] != '\0');
+	}
+	return true;
+}
+
+bool log_modules_valid(const char *list)
+{
+	struct module unused[LOG_MODULES_MAX];
+	size_t count;
+
+	return modules_read(list, unused, &count);
+}
+
+bool log_set_modules(const char *list)
+{
+	struct module read[LOG_MODULES_MAX];
+	size_t count;
+
+	if (!modules_read(list, read, &count))
+		return false;
+	memcpy(modules, read, count * sizeof(read[0]));
+	module_count = count;
+	return true;
+}
+
+static enum log_level level_of(const char *module)
+{
+	for (size_t i = 0; i < module_count; i++) {
+		if (strcmp(modules[i].name, module) == 0)
+			return modules[i].level;
+	}
+	return threshold;
+}
+
 bool log_enabled(enum log_level level)
 {
-	return level != LOG_LEVEL_NONE && level <= threshold;
+	enum log_level most = threshold;
+
+	for (size_t i = 0; i < module_count; i++) {
+		if (modules[i].level > most)
+			most = modules[i].level;
+	}
+	return level != LOG_LEVEL_NONE && level <= most;
 }
 
 /** One octet is kept free for the newline. */
@@ -103,7 +184,7 @@ void log_write(
 	struct line line = {.len = 0};
 	ssize_t written;
 
-	if (!log_enabled(level))
+	if (level == LOG_LEVEL_NONE || level > level_of(module))
 		return;
 	line_timestamp(&line);
 	line_puts(&line, " level=");

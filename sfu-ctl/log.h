@@ -27,7 +27,17 @@ struct log_field {
 /** Lines above this level are dropped. The level before the first call is LOG_LEVEL_WARN. */
 void log_set_level(enum log_level level);
 
-/** True when lines of this level are written. */
+/**
+ * Levels of single modules in place of the general one, "session=debug,ws=warn". Replaces those that
+ * were set before; "" is none.
+ * @return false: not of that form, or more than LOG_MODULES_MAX; then nothing has changed
+ */
+bool log_set_modules(const char *list);
+bool log_modules_valid(const char *list);
+
+#define LOG_MODULES_MAX 16u
+
+/** True when lines of this level are written, for one module at least. */
 bool log_enabled(enum log_level level);
 
 /** @param fields  ended by an entry with a NULL key. Lines are cut at 1024 octets. */
@@ -42,9 +52,14 @@ struct log_field log_num(const char *key, int64_t number);
 /** -errno or errno: its name and text. */
 struct log_field log_err(const char *key, int error);
 
+/* The fields are not even made when nobody reads them. */
 #define log_at(level, module, msg, ...)                                                            \
-	log_write((level), (module), (msg),                                                        \
-		(const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ){NULL, NULL, 0, 0}})
+	do {                                                                                       \
+		if (log_enabled(level))                                                            \
+			log_write((level), (module), (msg),                                        \
+				(const struct log_field[]){                                        \
+					__VA_ARGS__ __VA_OPT__(, ){NULL, NULL, 0, 0}});            \
+	} while (0)
 #define log_error(module, ...) log_at(LOG_LEVEL_ERROR, module, __VA_ARGS__)
 #define log_warn(module, ...) log_at(LOG_LEVEL_WARN, module, __VA_ARGS__)
 #define log_info(module, ...) log_at(LOG_LEVEL_INFO, module, __VA_ARGS__)

@@ -4,6 +4,8 @@
 #include "sfu-ctl/dtls.h"
 #include "sfu-ctl/handshake.h"
 #include "sfu-ctl/link.h"
+#include "sfu-ctl/log.h"
+#include "sfu-ctl/media_memory.h"
 #include "sfu-ctl/media_setup.h"
 #include "sfu-ctl/programme.h"
 #include "shared/event.h"
@@ -33,6 +35,9 @@
 #define BACKLOG_MAX 65536u
 #define BACKLOG_RETRY_US 2000u
 
+// A successor begins after the block that was begun.
+#define SSRC_BLOCK 1024u
+
 #define UFRAG_CHARS 12u /* 72 bit */
 #define PWD_CHARS 32u /* 192 bit */
 
@@ -53,6 +58,9 @@ struct request {
 	void *ctx;
 	TAILQ_ENTRY(request) link;
 };
+
+/* What is sent first when the ring has room again (design.md 4). */
+enum urgency { TEARDOWN, KEYS, REST, URGENCIES };
 
 struct waiting {
 	struct sfu_command command;
@@ -79,8 +87,8 @@ struct media {
 	uint64_t last_id;
 	TAILQ_HEAD(, request) requests;
 	uint32_t request_count;
-	STAILQ_HEAD(, waiting) backlog;
-	uint32_t backlog_count;
+	STAILQ_HEAD(, waiting) backlog[URGENCIES];
+	uint32_t backlog_count; /* in all of them */
 
 	/* The digest being received. */
 	struct sfu_digest_item *digest;
@@ -90,7 +98,11 @@ struct media {
 
 	uint32_t ssrc_base;
 	uint32_t ssrc_given;
+	uint32_t ssrc_remembered; /* a successor begins there */
+	struct remember remember;
+	bool restored; /* and not yet compared with the data plane */
 	uint32_t dtls_lost; /* since the last line about it */
+	struct log_limit refusals; /* the data plane may make up as many as it likes */
 
 	uv_timer_t timer; /* deadlines, retransmissions, backlog */
 	uv_timer_t soon; /* what must not be told from inside a call */
@@ -147,33 +159,75 @@ static void rearm(struct media *m)
 
 // --- sending -----------------------------------------------------------------------------------
 
+static enum urgency urgency_of(uint32_t type)
+{
+	switch (type) {
+	case SFU_CMD_DELETE_ROOM:
+	case SFU_CMD_DELETE_PEER:
+	case SFU_CMD_DELETE_TRANSPORT:
+	case SFU_CMD_DELETE_PRODUCER:
+	case SFU_CMD_DELETE_CONSUMER:
+		return TEARDOWN;
+	case SFU_CMD_PUT_KEYS:
+		return KEYS;
+	default:
+		return REST;
+	}
+}
+
+static struct waiting *backlog_first(struct media *m, enum urgency *urgency)
+{
+	for (*urgency = TEARDOWN; *urgency < URGENCIES; ++*urgency)
+		if (!STAILQ_EMPTY(&m->backlog[*urgency]))
+			return STAILQ_FIRST(&m->backlog[*urgency]);
+	return NULL;
+}
+
+static void backlog_remove_first(struct media *m, enum urgency urgency)
+{
+	struct waiting *w = STAILQ_FIRST(&m->backlog[urgency]);
+
+	STAILQ_REMOVE_HEAD(&m->backlog[urgency], link);
+	m->backlog_count--;
+	explicit_bzero(w, sizeof(*w)); // there may be keys in it
+	free(w);
+}
+
 static void drop_backlog(struct media *m)
 {
-	while (!STAILQ_EMPTY(&m->backlog)) {
-		struct waiting *w = STAILQ_FIRST(&m->backlog);
+	enum urgency urgency;
 
-		STAILQ_REMOVE_HEAD(&m->backlog, link);
-		explicit_bzero(w, sizeof(*w)); // there may be keys in it
-		free(w);
-	}
-	m->backlog_count = 0;
+	while (backlog_first(m, &urgency) != NULL)
+		backlog_remove_first(m, urgency);
+}
+
+// Is it about an object that is wanted no longer? The DELETE went before it, and it would make the
+// object anew.
+static bool is_overtaken(const struct media *m, const struct sfu_command *command)
+{
+	enum sfu_object_kind kind = programme_kind(command->type);
+
+	if (command->type == SFU_CMD_PUT_KEYS)
+		kind = SFU_KIND_TRANSPORT;
+	else if (command->type == SFU_CMD_KEY_FRAME)
+		kind = SFU_KIND_CONSUMER;
+	return kind != SFU_KIND_NONE && !programme_has(m->programme, kind, command->handle);
 }
 
 static void flush_backlog(struct media *m)
 {
-	while (!STAILQ_EMPTY(&m->backlog)) {
-		struct waiting *w = STAILQ_FIRST(&m->backlog);
+	enum urgency urgency;
+	struct waiting *w;
 
-		if (link_client_push_command(m->link, &w->command) != 0)
+	while ((w = backlog_first(m, &urgency)) != NULL) {
+		if (!is_overtaken(m, &w->command)
+			&& link_client_push_command(m->link, &w->command) != 0)
 			return;
-		STAILQ_REMOVE_HEAD(&m->backlog, link);
-		m->backlog_count--;
-		explicit_bzero(w, sizeof(*w));
-		free(w);
+		backlog_remove_first(m, urgency);
 	}
 }
 
-// Send a command that must arrive: now, or in its order once the ring has room. The id is filled in.
+// Send a command that must arrive: now, or in its turn once the ring has room. The id is filled in.
 // If it cannot even be kept the attach is given up, and the next one starts from nothing.
 static void send_surely(struct media *m, struct sfu_command *command)
 {
@@ -189,7 +243,7 @@ static void send_surely(struct media *m, struct sfu_command *command)
 		return;
 	}
 	w->command = *command;
-	STAILQ_INSERT_TAIL(&m->backlog, w, link);
+	STAILQ_INSERT_TAIL(&m->backlog[urgency_of(command->type)], w, link);
 	m->backlog_count++;
 }
 
@@ -223,6 +277,58 @@ static void request_remove(struct media *m, struct request *r)
 	free(r);
 }
 
+// --- what a successor needs to know ------------------------------------------------------------
+
+static void remember(struct media *m, const char *kind, const char *id, const char *text)
+{
+	if (m->remember.tell != NULL)
+		m->remember.tell(m->remember.ctx, kind, id, text);
+}
+
+// Before the data plane hears of it: so it never knows more than the memory.
+static void remember_object(struct media *m, const struct sfu_command *put)
+{
+	char id[MEDIA_MEMORY_ID_BYTES], text[MEDIA_MEMORY_TEXT_BYTES];
+
+	if (m->remember.tell == NULL)
+		return;
+	media_memory_object_id(id, programme_kind(put->type), put->handle);
+	media_memory_object(text, put);
+	remember(m, "object", id, text);
+}
+
+static void forget_object(struct media *m, enum sfu_object_kind kind, uint64_t handle)
+{
+	char id[MEDIA_MEMORY_ID_BYTES];
+
+	if (m->remember.tell == NULL)
+		return;
+	media_memory_object_id(id, kind, handle);
+	remember(m, "object", id, NULL);
+	if (kind != SFU_KIND_TRANSPORT)
+		return;
+	media_memory_handle_id(id, handle);
+	remember(m, "dtls", id, NULL);
+}
+
+static void remember_dtls(struct media *m, uint64_t transport, const char *text)
+{
+	char id[MEDIA_MEMORY_ID_BYTES];
+
+	media_memory_handle_id(id, transport);
+	remember(m, "dtls", id, text);
+}
+
+static void remember_plane(struct media *m)
+{
+	char text[MEDIA_MEMORY_TEXT_BYTES];
+
+	media_memory_tables(text, m->capacity);
+	remember(m, "plane", "tables", text);
+	snprintf(text, sizeof(text), "%u %u", m->ssrc_base, m->ssrc_remembered);
+	remember(m, "plane", "ssrc", text);
+}
+
 // --- objects -----------------------------------------------------------------------------------
 
 static void on_removed(void *ctx, enum sfu_object_kind kind, uint64_t handle)
@@ -231,6 +337,7 @@ static void on_removed(void *ctx, enum sfu_object_kind kind, uint64_t handle)
 
 	if (kind == SFU_KIND_TRANSPORT)
 		handshakes_remove(m->handshakes, handle);
+	forget_object(m, kind, handle);
 }
 
 // Make a new object and tell done about the answer.
@@ -241,7 +348,7 @@ static int create(struct media *m, struct sfu_command *command, enum sfu_object_
 	struct request *r;
 	int rc;
 
-	if (m->state != READY)
+	if (m->state != READY || link_client_silent(m->link))
 		return -EAGAIN;
 	flush_backlog(m);
 	if (m->backlog_count > 0)
@@ -261,6 +368,7 @@ static int create(struct media *m, struct sfu_command *command, enum sfu_object_
 			goto forget_request;
 	}
 	command->id = ++m->last_id;
+	remember_object(m, command);
 	if (link_client_push_command(m->link, command) != 0) {
 		rc = -EAGAIN;
 		goto forget_request;
@@ -276,16 +384,20 @@ forget_object:
 	return rc;
 }
 
-// Make or change an object whose answer only the log wants.
+// Make or change an object whose answer only the log wants. A change while the data plane is away
+// is part of the difference when it comes back.
 static int put(struct media *m, struct sfu_command *command)
 {
 	int rc;
 
-	if (m->state != READY)
+	if (m->state != READY && command->handle == 0)
 		return -EAGAIN;
 	rc = programme_put(m->programme, command);
 	if (rc != 0)
 		return rc;
+	remember_object(m, command);
+	if (m->state != READY)
+		return 0;
 	send_surely(m, command);
 	rearm(m);
 	return 0;
@@ -295,8 +407,8 @@ static void delete (struct media *m, enum sfu_object_kind kind, uint64_t handle)
 {
 	struct sfu_command command;
 
-	if (m->state != READY
-		|| programme_delete(m->programme, kind, handle, &command, on_removed, m) != 0)
+	if (programme_delete(m->programme, kind, handle, &command, on_removed, m) != 0
+		|| m->state != READY)
 		return;
 	send_surely(m, &command);
 	rearm(m);
@@ -328,9 +440,12 @@ static void keys_answered(struct media *m, uint64_t transport, enum media_result
 {
 	if (!programme_has(m->programme, SFU_KIND_TRANSPORT, transport))
 		return;
-	if (result != MEDIA_OK)
+	if (result != MEDIA_OK) {
 		transport_ended(m, transport, MEDIA_END_DTLS);
-	else if (m->has_notices)
+		return;
+	}
+	remember_dtls(m, transport, "keys");
+	if (m->has_notices)
 		m->notices.on_transport_connected(m->notices.ctx, transport);
 }
 
@@ -342,13 +457,13 @@ static void finish(struct media *m, struct request *r, enum media_result result,
 	struct request answered = *r;
 
 	request_remove(m, r);
-	if (result != MEDIA_OK && answered.kind != SFU_KIND_NONE && m->state == READY) {
+	if (result != MEDIA_OK && answered.kind != SFU_KIND_NONE) {
 		struct sfu_command gone;
 
 		if (programme_delete(m->programme, answered.kind, answered.handle, &gone,
 			    on_removed,
 			    m) == 0
-			&& delete_it)
+			&& delete_it && m->state == READY)
 			send_surely(m, &gone);
 	}
 	switch (answered.type) {
@@ -391,7 +506,8 @@ static void on_ack(struct media *m, uint64_t handle, const struct sfu_ack *ack)
 {
 	struct request *r;
 
-	if (ack->status != SFU_STATUS_OK && ack->status != SFU_STATUS_NO_OBJECT)
+	if (ack->status != SFU_STATUS_OK && ack->status != SFU_STATUS_NO_OBJECT
+		&& log_allowed(&m->refusals, now_us(), NULL))
 		say(m, ack->status == SFU_STATUS_FULL ? LOG_WARNING : LOG_ERR,
 			"media: the data plane answered %s of %llx with status %u",
 			command_name(ack->command_type), (unsigned long long)handle, ack->status);
@@ -414,7 +530,7 @@ static void expire(struct media *m, uint64_t now)
 	}
 }
 
-// --- settling: nothing of an earlier control plane is kept -------------------------------------
+// --- settling: what the data plane has becomes what is wanted ----------------------------------
 
 static void ask_digest(struct media *m)
 {
@@ -441,6 +557,9 @@ static void on_digest(struct media *m, const struct sfu_digest *digest)
 		link_client_reset(m->link, "its digest is impossible");
 		return;
 	}
+	// Nothing, and perhaps no room yet either.
+	if (digest->count == 0)
+		return;
 	if (m->digest_count + digest->count > m->digest_room) {
 		size_t room = m->digest_room * 2 + 256;
 		struct sfu_digest_item *grown = realloc(m->digest, room * sizeof(*grown));
@@ -463,6 +582,48 @@ static void on_difference(void *ctx, const struct sfu_command *command)
 	send_surely(ctx, &copy);
 }
 
+static void on_forget(void *ctx, const struct sfu_command *put)
+{
+	struct media *m = ctx;
+
+	forget_object(m, programme_kind(put->type), put->handle);
+}
+
+// The data plane remembers generations of objects that our predecessor made. The clock is above
+// them: 61 steps a second, and no slot is used again as often.
+static int reset_tables(struct media *m, const uint32_t capacity[PROGRAMME_KINDS])
+{
+	memcpy(m->capacity, capacity, sizeof(m->capacity));
+	if (programme_reset(m->programme, capacity, (uint32_t)(now_us() >> 14)) == 0
+		&& handshakes_reset(m->handshakes, capacity[SFU_KIND_TRANSPORT]) == 0)
+		return 0;
+	memset(m->capacity, 0, sizeof(m->capacity));
+	return -ENOMEM;
+}
+
+// Everything wanted is forgotten. False: the attach has been given up.
+static bool start_anew(struct media *m, const uint32_t capacity[PROGRAMME_KINDS], bool stale)
+{
+	if (m->has_notices && programme_count(m->programme, SFU_KIND_ROOM) > 0)
+		m->notices.on_forgotten(m->notices.ctx, stale);
+	programme_each(m->programme, on_forget, m);
+	m->restored = false;
+	if (reset_tables(m, capacity) != 0) {
+		link_client_reset(m->link, "no memory for tables of its size");
+		return false;
+	}
+	remember_plane(m);
+	return true;
+}
+
+static void on_lost(void *ctx, uint64_t transport)
+{
+	struct media *m = ctx;
+
+	transport_ended(m, transport, MEDIA_END_DATAPLANE);
+	delete (m, SFU_KIND_TRANSPORT, transport);
+}
+
 static void digest_answered(struct media *m, enum media_result result)
 {
 	size_t commands;
@@ -473,10 +634,25 @@ static void digest_answered(struct media *m, enum media_result result)
 		link_client_reset(m->link, "it gave no digest");
 		return;
 	}
+	if (m->restored && programme_behind(m->programme, m->digest, m->digest_count)) {
+		uint32_t capacity[PROGRAMME_KINDS];
+
+		say(m, LOG_ERR,
+			"media: the journal is older than what the data plane has: all "
+			"calls are ended");
+		memcpy(capacity, m->capacity, sizeof(capacity));
+		if (!start_anew(m, capacity, true))
+			return;
+	}
+	m->restored = false;
+	if (m->settle_rounds == 0)
+		programme_lost_transports(m->programme, m->digest, m->digest_count, on_lost, m);
 	commands = programme_difference(m->programme, m->digest, m->digest_count, on_difference, m);
 	if (commands > 0) {
-		say(m, LOG_NOTICE, "media: the data plane has %zu objects of before, deleting them",
-			m->digest_count);
+		say(m, LOG_NOTICE,
+			"media: the data plane has %zu objects, %zu commands to what it should "
+			"have",
+			m->digest_count, commands);
 		if (++m->settle_rounds >= SETTLE_ROUNDS)
 			link_client_reset(m->link, "its digest does not settle");
 		else
@@ -504,22 +680,14 @@ static void on_link_attached(void *ctx, const struct sfu_region_header *h)
 		[SFU_KIND_PRODUCER] = h->max_producers,
 		[SFU_KIND_CONSUMER] = h->max_consumers,
 	};
-	// The data plane remembers generations of objects that our predecessor made. The clock is
-	// above them: 61 steps a second, and no slot is used again as often.
-	uint32_t generation = (uint32_t)(now_us() >> 14);
-
-	memcpy(m->capacity, capacity, sizeof(capacity));
 	m->info.address_count = h->address_count;
 	memcpy(m->info.address, h->address, sizeof(m->info.address));
 	m->info.workers = h->workers;
 	m->info.max_transports = h->max_transports;
 	m->info.max_producers = h->max_producers;
 	m->info.max_consumers = h->max_consumers;
-	if (programme_reset(m->programme, capacity, generation) != 0
-		|| handshakes_reset(m->handshakes, h->max_transports) != 0) {
-		link_client_reset(m->link, "no memory for tables of its size");
+	if (memcmp(m->capacity, capacity, sizeof(capacity)) != 0 && !start_anew(m, capacity, false))
 		return;
-	}
 	m->state = SETTLING;
 	m->settle_rounds = 0;
 	ask_digest(m);
@@ -536,13 +704,10 @@ static void answer_all(struct media *m)
 static void on_link_detached(void *ctx)
 {
 	struct media *m = ctx;
-	static const uint32_t none[PROGRAMME_KINDS];
 	bool was_ready = m->state == READY;
 
 	m->state = DETACHED;
 	drop_backlog(m);
-	programme_reset(m->programme, none, 0);
-	handshakes_reset(m->handshakes, 0);
 	answer_all(m);
 	rearm(m);
 	if (was_ready && !m->owes_attached && m->has_notices)
@@ -569,6 +734,11 @@ static void on_link_event(void *ctx, const struct sfu_event *event)
 	case SFU_EVENT_TRANSPORT:
 		if (m->state == READY && event->u.transport.state == SFU_TRANSPORT_CONSENT_LOST)
 			transport_ended(m, event->handle, MEDIA_END_CONSENT);
+		break;
+	case SFU_EVENT_SPEAKER:
+		if (m->state == READY && m->has_notices && m->notices.on_speaker != NULL)
+			m->notices.on_speaker(m->notices.ctx, event->u.speaker.transport,
+				event->u.speaker.producer);
 		break;
 	default:
 		break; // of a later minor version, or noise
@@ -684,8 +854,10 @@ struct media *media_create(
 	m->loop = loop;
 	m->log = options->log;
 	m->log_ctx = options->log_ctx;
+	m->remember = options->remember;
 	TAILQ_INIT(&m->requests);
-	STAILQ_INIT(&m->backlog);
+	for (unsigned i = 0; i < URGENCIES; i++)
+		STAILQ_INIT(&m->backlog[i]);
 	fill_random(&m->ssrc_base, sizeof(m->ssrc_base));
 	m->ssrc_base &= ~1u;
 	m->dtls = dtls_context_create(options->state_dir, why, sizeof(why));
@@ -724,6 +896,111 @@ no_memory:
 free_media:
 	free(m);
 	return NULL;
+}
+
+// --- taking over -------------------------------------------------------------------------------
+
+static void on_object_left(void *ctx, const char *id, const char *text)
+{
+	struct media *m = ctx;
+	struct sfu_command put;
+
+	if (!media_memory_read_object(id, text, &put) || programme_restore(m->programme, &put) != 0)
+		say(m, LOG_WARNING, "media: object %s of the journal is not restored", id);
+}
+
+static void on_dtls_left(void *ctx, const char *id, const char *text)
+{
+	struct media *m = ctx;
+	struct media_fingerprint remote[DTLS_MAX_FINGERPRINTS];
+	uint64_t transport;
+	size_t count;
+
+	if (!media_memory_read_handle(id, &transport)
+		|| !programme_has(m->programme, SFU_KIND_TRANSPORT, transport))
+		return;
+	count = media_memory_read_remote(text, remote, DTLS_MAX_FINGERPRINTS);
+	if (strcmp(text, "keys") == 0)
+		handshakes_adopt(m->handshakes, transport);
+	else if (count > 0)
+		handshakes_set_remote(m->handshakes, transport, "auto", remote, count, now_us());
+}
+
+static void on_transport_left(void *ctx, const struct sfu_command *put)
+{
+	struct media *m = ctx;
+
+	if (put->type == SFU_CMD_PUT_TRANSPORT)
+		handshakes_add(m->handshakes, put->handle);
+}
+
+void media_restore(struct media *m, const struct memory *memory)
+{
+	const char *tables = memory_find(memory, "plane", "tables");
+	const char *ssrc = memory_find(memory, "plane", "ssrc");
+	uint32_t capacity[PROGRAMME_KINDS], base, next;
+
+	if (tables == NULL || !media_memory_read_tables(tables, capacity)
+		|| reset_tables(m, capacity) != 0)
+		return;
+	if (ssrc != NULL && sscanf(ssrc, "%u %u", &base, &next) == 2) {
+		m->ssrc_base = base & ~1u;
+		m->ssrc_given = m->ssrc_remembered = next;
+	}
+	memory_each(memory, "object", on_object_left, m);
+	programme_restored(m->programme);
+	programme_each(m->programme, on_transport_left, m);
+	memory_each(memory, "dtls", on_dtls_left, m);
+	m->restored = true;
+}
+
+bool media_claim(struct media *m, enum sfu_object_kind kind, uint64_t handle)
+{
+	return programme_claim(m->programme, kind, handle);
+}
+
+void media_sweep(struct media *m)
+{
+	programme_sweep(m->programme, on_removed, m);
+}
+
+static void on_tell(void *ctx, const struct sfu_command *put)
+{
+	struct media *m = ctx;
+	char text[MEDIA_MEMORY_TEXT_BYTES];
+	struct media_fingerprint remote[DTLS_MAX_FINGERPRINTS];
+	size_t count;
+
+	remember_object(m, put);
+	if (put->type != SFU_CMD_PUT_TRANSPORT)
+		return;
+	count = handshakes_remote(m->handshakes, put->handle, remote);
+	if (handshakes_finished(m->handshakes, put->handle)) {
+		remember_dtls(m, put->handle, "keys");
+	} else if (count > 0) {
+		media_memory_remote(text, remote, count);
+		remember_dtls(m, put->handle, text);
+	}
+}
+
+void media_remember_all(struct media *m)
+{
+	remember_plane(m);
+	programme_each(m->programme, on_tell, m);
+}
+
+void media_room_get(const struct media *m, uint64_t room, struct sfu_put_room *out)
+{
+	const struct sfu_command *put = programme_find(m->programme, SFU_KIND_ROOM, room);
+
+	*out = put == NULL ? (struct sfu_put_room){0} : put->u.room;
+}
+
+uint64_t media_peer_open_until(const struct media *m, uint64_t peer)
+{
+	const struct sfu_command *put = programme_find(m->programme, SFU_KIND_PEER, peer);
+
+	return put == NULL ? 0 : put->u.peer.open_until_us;
 }
 
 void media_set_notices(struct media *m, const struct media_notices *notices)
@@ -785,6 +1062,11 @@ bool media_attached(const struct media *m)
 	return m->state == READY;
 }
 
+bool media_foreign(const struct media *m)
+{
+	return link_client_foreign(m->link);
+}
+
 const struct media_info *media_info(const struct media *m)
 {
 	return m->state == READY ? &m->info : NULL;
@@ -795,13 +1077,26 @@ const char *media_fingerprint(const struct media *m)
 	return dtls_context_fingerprint(m->dtls);
 }
 
-int media_room_put(struct media *m, uint64_t *room, bool required, uint32_t epoch)
+void media_producer_get(const struct media *m, uint64_t producer, struct sfu_put_producer *out)
+{
+	const struct sfu_command *put = programme_find(m->programme, SFU_KIND_PRODUCER, producer);
+
+	*out = put == NULL ? (struct sfu_put_producer){0} : put->u.producer;
+}
+
+void media_consumer_get(const struct media *m, uint64_t consumer, struct sfu_put_consumer *out)
+{
+	const struct sfu_command *put = programme_find(m->programme, SFU_KIND_CONSUMER, consumer);
+
+	*out = put == NULL ? (struct sfu_put_consumer){0} : put->u.consumer;
+}
+
+int media_room_put(struct media *m, uint64_t *room, const struct sfu_put_room *as)
 {
 	struct sfu_command command = {.type = SFU_CMD_PUT_ROOM, .handle = *room};
 	int rc;
 
-	command.u.room.required = required;
-	command.u.room.epoch = epoch;
+	command.u.room = *as;
 	rc = put(m, &command);
 	if (rc == 0)
 		*room = command.handle;
@@ -843,6 +1138,18 @@ static void ice_text(char *out, size_t chars)
 	out[chars] = '\0';
 }
 
+static void ice_make(struct media_ice *ice, struct sfu_put_transport *put)
+{
+	ice_text(ice->ufrag, UFRAG_CHARS);
+	ice_text(ice->pwd, PWD_CHARS);
+	put->ufrag_len = UFRAG_CHARS;
+	put->pwd_len = PWD_CHARS;
+	memset(put->ufrag, 0, sizeof(put->ufrag));
+	memset(put->pwd, 0, sizeof(put->pwd));
+	memcpy(put->ufrag, ice->ufrag, UFRAG_CHARS);
+	memcpy(put->pwd, ice->pwd, PWD_CHARS);
+}
+
 int media_transport_create(struct media *m, uint64_t peer, bool send, const char *label,
 	uint64_t *transport, struct media_ice *ice, media_done_fn done, void *ctx)
 {
@@ -850,17 +1157,41 @@ int media_transport_create(struct media *m, uint64_t peer, bool send, const char
 	struct sfu_put_transport *t = &command.u.transport;
 	int rc;
 
-	ice_text(ice->ufrag, UFRAG_CHARS);
-	ice_text(ice->pwd, PWD_CHARS);
+	ice_make(ice, t);
 	t->peer = peer;
 	t->direction = send ? 1 : 2;
-	t->ufrag_len = UFRAG_CHARS;
-	t->pwd_len = PWD_CHARS;
-	memcpy(t->ufrag, ice->ufrag, UFRAG_CHARS);
-	memcpy(t->pwd, ice->pwd, PWD_CHARS);
 	memcpy(t->label, label, strnlen(label, sizeof(t->label)));
 	rc = create(m, &command, SFU_KIND_TRANSPORT, transport, done, ctx);
 	explicit_bzero(&command, sizeof(command));
+	return rc;
+}
+
+int media_transport_restart(
+	struct media *m, uint64_t transport, struct media_ice *ice, media_done_fn done, void *ctx)
+{
+	const struct sfu_command *now = programme_find(m->programme, SFU_KIND_TRANSPORT, transport);
+	struct sfu_command command;
+	struct request *r;
+	int rc;
+
+	if (now == NULL)
+		return -ENOENT;
+	if (m->state != READY)
+		return -EAGAIN;
+	command = *now;
+	r = request_add(m, &command, SFU_KIND_NONE, done, ctx);
+	if (r == NULL)
+		return -EAGAIN;
+	ice_make(ice, &command.u.transport);
+	rc = programme_put(m->programme, &command);
+	if (rc != 0) {
+		request_remove(m, r);
+	} else {
+		remember_object(m, &command);
+		send_surely(m, &command);
+	}
+	explicit_bzero(&command, sizeof(command));
+	rearm(m);
 	return rc;
 }
 
@@ -869,9 +1200,15 @@ int media_transport_connect(struct media *m, uint64_t transport, const char *rol
 {
 	int rc;
 
+	char text[MEDIA_MEMORY_TEXT_BYTES];
+
 	if (!programme_has(m->programme, SFU_KIND_TRANSPORT, transport))
 		return -ENOENT;
 	rc = handshakes_set_remote(m->handshakes, transport, role, fingerprints, count, now_us());
+	if (rc == 0 && !handshakes_finished(m->handshakes, transport)) {
+		media_memory_remote(text, fingerprints, count);
+		remember_dtls(m, transport, text);
+	}
 	rearm(m);
 	return rc;
 }
@@ -943,6 +1280,10 @@ uint32_t media_ssrc_new(struct media *m)
 {
 	uint32_t ssrc;
 
+	if (m->ssrc_given >= m->ssrc_remembered) {
+		m->ssrc_remembered = m->ssrc_given + SSRC_BLOCK;
+		remember_plane(m);
+	}
 	// Two billion pairs; zero is no SSRC.
 	do {
 		ssrc = m->ssrc_base + 2 * m->ssrc_given++;
@@ -950,11 +1291,30 @@ uint32_t media_ssrc_new(struct media *m)
 	return ssrc;
 }
 
+void media_let_go(struct media *m)
+{
+	m->remember.tell = NULL;
+	media_set_notices(m, NULL);
+	link_client_destroy(m->link);
+	m->link = NULL;
+	m->state = DETACHED;
+	drop_backlog(m);
+	uv_timer_stop(&m->timer);
+}
+
+void media_ring_depths(struct media *m, uint32_t depths[SFU_RING_COUNT])
+{
+	if (m->link == NULL) // let go
+		memset(depths, 0, SFU_RING_COUNT * sizeof(*depths));
+	else
+		link_client_depths(m->link, depths);
+}
+
 const uint64_t *media_stats(struct media *m)
 {
-	const struct sfu_stats_page *page = link_client_stats(m->link);
+	const struct sfu_stats_page *page = m->state == READY ? link_client_stats(m->link) : NULL;
 
-	if (m->state != READY || page == NULL)
+	if (page == NULL)
 		return NULL;
 	for (int i = 0; i < SFU_STAT_COUNT; i++)
 		m->stats[i] = __atomic_load_n(&page->value[i], __ATOMIC_RELAXED);

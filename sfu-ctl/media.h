@@ -42,23 +42,48 @@ typedef void (*media_done_fn)(void *ctx, enum media_result result);
 enum media_transport_end {
 	MEDIA_END_CONSENT, /* no authenticated ICE check for 30 s */
 	MEDIA_END_DTLS, /* handshake failed or certificate did not match; close_notify */
-	MEDIA_END_DATAPLANE, /* the data plane went away: all its objects are gone */
+	MEDIA_END_DATAPLANE, /* the data plane came back without it */
 };
 
 /** Notices, called from the event loop; never from inside a media_*() call of the receiver. */
 struct media_notices {
 	void *ctx;
-	/** The data plane came or went. On going every handle is void after this returns;
-	 * media calls on_transport_end for none of them: the receiver drops all its media. */
+	/**
+	 * The data plane came or went. Handles stay valid meanwhile: what is changed or deleted while
+	 * it is away reaches it when it comes back. What it has lost by then ends before
+	 * on_attached(true): each transport that it does not know with on_transport_end().
+	 */
 	void (*on_attached)(void *ctx, bool attached);
+	/**
+	 * Every handle is void after this returns: it came back with tables of another size, or
+	 * (stale) it knows of later things than what was restored, which is not to be trusted then.
+	 */
+	void (*on_forgotten)(void *ctx, bool stale);
 	/** One transport ended; the receiver closes what hung on it with media_transport_delete(). */
 	void (*on_transport_end)(void *ctx, uint64_t transport, enum media_transport_end why);
 	/** DTLS finished, certificate matched, keys acknowledged by the data plane. */
 	void (*on_transport_connected)(void *ctx, uint64_t transport);
+	/** Another member of a room speaks now: the producer and its transport. May be NULL. */
+	void (*on_speaker)(void *ctx, uint64_t transport, uint64_t producer);
 };
+
+/** After media_restore(): this object is known above. False: there is none. */
+bool media_claim(struct media *m, enum sfu_object_kind kind, uint64_t handle);
+/** What the data plane has, or is to have, of a room and a peer. Claimed ones only. */
+void media_room_get(const struct media *m, uint64_t room, struct sfu_put_room *out);
+uint64_t media_peer_open_until(const struct media *m, uint64_t peer);
+/** What a producer and a consumer were made, or changed, to be. Claimed ones only. */
+void media_producer_get(const struct media *m, uint64_t producer, struct sfu_put_producer *out);
+void media_consumer_get(const struct media *m, uint64_t consumer, struct sfu_put_consumer *out);
 
 /** True while a data plane is attached and its digest is settled. */
 bool media_attached(const struct media *m);
+
+/**
+ * Not attached, and a data plane is there: of another version, so that we cannot talk to it. It goes on
+ * forwarding.
+ */
+bool media_foreign(const struct media *m);
 
 /** NULL while not attached. */
 const struct media_info *media_info(const struct media *m);
@@ -67,10 +92,11 @@ const struct media_info *media_info(const struct media *m);
 const char *media_fingerprint(const struct media *m);
 
 /**
- * Make or change a room. *room is 0 for a new one and receives its handle.
- * Returns 0 or -EAGAIN (not attached), -ENOSPC. Not acknowledged to the caller.
+ * Make or change a room. *room is 0 for a new one and receives its handle. A change while no data
+ * plane is attached is kept for the next one.
+ * Returns 0 or -EAGAIN (a new one, and not attached), -ENOSPC. Not acknowledged to the caller.
  */
-int media_room_put(struct media *m, uint64_t *room, bool required, uint32_t epoch);
+int media_room_put(struct media *m, uint64_t *room, const struct sfu_put_room *as);
 void media_room_delete(struct media *m, uint64_t room);
 
 /**
@@ -92,6 +118,14 @@ struct media_ice {
  */
 int media_transport_create(struct media *m, uint64_t peer, bool send, const char *label,
 	uint64_t *transport, struct media_ice *ice, media_done_fn done, void *ctx);
+
+/**
+ * ICE restart: new credentials for a transport, made as above. The old ones stay good until the
+ * client has nominated an address with these; DTLS and media know nothing of it. done as above.
+ * @return 0; -EAGAIN; -ENOENT
+ */
+int media_transport_restart(
+	struct media *m, uint64_t transport, struct media_ice *ice, media_done_fn done, void *ctx);
 
 struct media_fingerprint {
 	char algorithm[16]; /* "sha-256" */
@@ -127,6 +161,12 @@ void media_consumer_key_frame(struct media *m, uint64_t consumer);
 
 /** A fresh SSRC for a consumer of this transport: even, rtx is +1, never given out before. */
 uint32_t media_ssrc_new(struct media *m);
+
+/** Leave everything as it is for a successor: from now on nothing is sent or remembered. */
+void media_let_go(struct media *m);
+
+/** What waits in the rings of the link, by enum sfu_ring_id; all 0 while not attached. */
+void media_ring_depths(struct media *m, uint32_t depths[SFU_RING_COUNT]);
 
 /** Data-plane counters as last published, NULL while not attached. Index: enum sfu_stat. */
 const uint64_t *media_stats(struct media *m);

@@ -6,11 +6,13 @@
 #include <uv.h>
 
 #include "sfu-ctl/media.h"
+#include "sfu-ctl/memory.h"
 
 struct media_options {
 	const char *link_path; /* socket of sfu-dp */
 	const char *state_dir; /* DIR/dtls.pem is kept there; NULL: certificate in memory only */
 	const char *node_id; /* for the data plane's log; may be NULL */
+	struct remember remember; /* what a successor needs; tell NULL: nothing is remembered */
 	/** One line without newline; priority of <syslog.h>. May be NULL. */
 	void (*log)(void *ctx, int priority, const char *line);
 	void *log_ctx;
@@ -23,6 +25,17 @@ struct media_options {
  */
 struct media *media_create(
 	uv_loop_t *loop, const struct media_options *options, char *err, size_t err_size);
+
+/**
+ * Take over what a predecessor wanted of the data plane; before the loop runs. What core then does
+ * not claim (media_claim() of media.h) goes with media_sweep(). If the data plane turns out to know
+ * of later things than the memory does, all of it is dropped: on_forgotten(stale).
+ */
+void media_restore(struct media *m, const struct memory *memory);
+void media_sweep(struct media *m);
+
+/** Tell all that is to be remembered. */
+void media_remember_all(struct media *m);
 
 /**
  * Who gets the notices; copied. on_attached is called from the loop if a data plane is attached

@@ -8,6 +8,7 @@
 #include "sfu-ctl/http.h"
 #include "sfu-ctl/loop.h"
 #include "sfu-ctl/media.h"
+#include "sfu-ctl/regions.h"
 #include "sfu-ctl/tally.h"
 #include "sfu-ctl/ws.h"
 
@@ -283,6 +284,40 @@ static void write_auth(struct page *page, const struct auth *auth)
 	}
 }
 
+/** One series for each other node. */
+static void write_other(struct page *page, const struct region *region, uint64_t number)
+{
+	fprintf(page->out, "%s{", page->name);
+	label(page, "region", region->where.name);
+	fputc(',', page->out);
+	label(page, "url", region->where.url);
+	fprintf(page->out, "} %" PRIu64 "\n", number);
+}
+
+/** Ourselves among the other nodes. */
+static void write_regions(struct page *page, const struct http_site *site)
+{
+	const struct tally *tally = core_tally(site->core);
+	const struct regions *regions = site->regions;
+	uint8_t order[REGIONS_MAX];
+	size_t count = regions != NULL ? regions_order(regions, site->config->region, order) : 0;
+
+	gauge(page, "sfu_draining", site->draining, "1: empties itself and ends.");
+	gauge(page, "sfu_load", core_load(site->core), "Percent of what it is meant to take.");
+	family(page, "sfu_room_moves", "counter", NULL,
+		"Times that a room was asked to move to another node.");
+	for (unsigned i = MIGRATE_NONE + 1; i < MIGRATE_REASONS; i++)
+		labelled(page, "reason", migrate_reason_name((enum migrate_reason)i),
+			tally->moves[i]);
+	family(page, "sfu_other_node_up", "gauge", NULL, "1: that node takes rooms.");
+	for (size_t i = 0; i < count; i++)
+		write_other(page, &regions->region[order[i]],
+			regions->region[order[i]].state == REGION_UP);
+	family(page, "sfu_other_node_load", "gauge", NULL, "Its load, as it said last.");
+	for (size_t i = 0; i < count; i++)
+		write_other(page, &regions->region[order[i]], regions->region[order[i]].load);
+}
+
 /** Name and meaning of the data plane's figures; gauges without the "gauge_" of their field. */
 static const struct {
 	const char *name, *unit, *help;
@@ -300,6 +335,10 @@ static const struct {
 	[SFU_STAT_egress_bytes] = {"sfu_dp_tx_bytes", "bytes", "Octets sent.", false},
 	[SFU_STAT_egress_dropped]
 	= {"sfu_dp_tx_dropped", NULL, "Packets that the device did not take.", false},
+	[SFU_STAT_frames_stale] = {"sfu_dp_frames_stale", NULL,
+		"Encrypted frames under a key of an epoch that was over.", false},
+	[SFU_STAT_frames_unreadable] = {"sfu_dp_frames_unreadable", NULL,
+		"Frames without the header that their sender had announced.", false},
 	[SFU_STAT_handoffs] = {"sfu_dp_handoffs", NULL, "Packets passed between workers.", false},
 	[SFU_STAT_gauge_rooms] = {"sfu_dp_rooms", NULL, "Rooms in the data plane.", true},
 	[SFU_STAT_gauge_peers] = {"sfu_dp_peers", NULL, "Peers in the data plane.", true},
@@ -318,11 +357,28 @@ static const struct {
 	= {"sfu_dp_events_lost", NULL, "Events that found the link's ring full.", false},
 };
 
+static void write_rings(struct page *page, struct media *media)
+{
+	static const char *const names[SFU_RING_COUNT] = {[SFU_RING_CMD] = "commands",
+		[SFU_RING_EVENT] = "events",
+		[SFU_RING_DTLS_TO_DP] = "dtls_to_dp",
+		[SFU_RING_DTLS_TO_CTL] = "dtls_to_ctl"};
+	uint32_t depths[SFU_RING_COUNT];
+
+	media_ring_depths(media, depths);
+	family(page, "sfu_link_ring_depth", "gauge", NULL,
+		"Elements that wait in a ring of the link to the data plane.");
+	for (unsigned i = 0; i < SFU_RING_COUNT; i++)
+		labelled(page, "ring", names[i], depths[i]);
+}
+
 static void write_media(struct page *page, struct media *media)
 {
 	const uint64_t *figures = media != NULL ? media_stats(media) : NULL;
 
 	gauge(page, "sfu_dp_attached", figures != NULL, "1: a data plane is attached.");
+	if (media != NULL)
+		write_rings(page, media);
 	for (unsigned i = 0; figures != NULL && i < SFU_STAT_COUNT; i++) {
 		if (stats[i].name == NULL)
 			continue;
@@ -344,6 +400,7 @@ char *metrics_write(const struct http_site *site, enum metrics_format format)
 	write_node(&page, site);
 	write_core(&page, site);
 	write_tally(&page, core_tally(site->core));
+	write_regions(&page, site);
 	if (site->auth != NULL)
 		write_auth(&page, site->auth);
 	write_media(&page, site->media);

@@ -497,8 +497,8 @@ static void compile_exts(const struct ortc_read_parameters *params, struct ortc_
 	for (unsigned int i = 0; i < params->ext_count; i++) {
 		const struct ortc_read_ext *ext = &params->ext[i];
 
-		// XXX RFC 6904 encryption of extensions is not done: such an extension is left out,
-		// as if its URI were unknown. No browser asks for it.
+		// One that is to be encrypted (RFC 6904) is left out, as if its URI were unknown: a
+		// known limit (ARCHITECTURE.md), and no browser asks for it.
 		if (ext->ext == SFU_EXT_NONE || ext->encrypt || out->ext_count == SFU_MAX_EXTS)
 			continue;
 		out->ext[out->ext_count++] = (struct ortc_ext_id){.ext = ext->ext, .id = ext->id};
@@ -587,6 +587,26 @@ static struct json_object *write_consumable(const struct ortc_read_parameters *p
 	return NULL;
 }
 
+static unsigned int feedback_bits(const struct ortc_read_codec *codec)
+{
+	unsigned int bits = 0;
+
+	for (unsigned int i = 0; i < codec->feedback_count; i++)
+		bits |= codec->feedback[i];
+	return bits;
+}
+
+/* What the first media codec has on both sides. There is one: map_media_codecs() saw to it. */
+static uint8_t common_feedback(
+	const struct ortc_read_parameters *params, const struct codec_mapping *mapping)
+{
+	unsigned int i = 0;
+
+	while (params->codec[i].codec == SFU_CODEC_RTX)
+		i++;
+	return (uint8_t)(feedback_bits(&params->codec[i]) & feedback_bits(mapping->router[i]));
+}
+
 enum ortc_status ortc_produce(const struct json_object *params,
 	const struct ortc_produce_args *args, struct ortc_producer *out,
 	struct json_object **consumable, struct ortc_error *err)
@@ -619,6 +639,7 @@ enum ortc_status ortc_produce(const struct json_object *params,
 		return status;
 	compile_exts(&read, out);
 	out->reduced_size = read.reduced_size;
+	out->feedback = common_feedback(&read, &mapping);
 	if (read.mid != NULL)
 		out->mid_len = copy_text(out->mid, sizeof(out->mid), read.mid);
 	cname = args->fixed_cname;
@@ -790,6 +811,11 @@ static void compile_consumer(const struct ortc_read_parameters *params,
 		out->rtx_ssrc = args->ssrc + 1;
 		if (codec->apt == media->payload_type)
 			out->rtx_payload_type = codec->payload_type;
+		// Its media codec stands before it.
+		for (unsigned int k = 0; k < i; k++) {
+			if (out->payload_types[k] == codec->apt)
+				out->rtx_payload_types[k] = codec->payload_type;
+		}
 	}
 	for (unsigned int i = 0; i < media->feedback_count; i++)
 		feedback |= media->feedback[i];

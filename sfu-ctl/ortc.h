@@ -96,6 +96,7 @@ struct ortc_producer {
 	uint8_t codec_count;
 	uint8_t encoding_count; /* at least 1 */
 	uint8_t ext_count;
+	uint8_t feedback; /* enum ortc_feedback bits that the first media codec has on both sides */
 	struct ortc_codec_map codec[SFU_MAX_CODECS]; /* media codecs first, then RTX */
 	struct ortc_encoding encoding[SFU_MAX_ENCODINGS];
 	struct ortc_ext_id
@@ -119,6 +120,7 @@ struct ortc_consumer {
 	uint8_t rtx_payload_type; /* that repairs it; 0 = no RTX */
 	uint8_t payload_type_count;
 	uint8_t payload_types[SFU_MAX_CODECS]; /* every mapped type it takes, RTX included */
+	uint8_t rtx_payload_types[SFU_MAX_CODECS]; /* what repairs each of them; 0 = nothing */
 	uint8_t ext_count;
 	struct ortc_ext_id ext[SFU_MAX_EXTS]; /* ids as this consumer receives them */
 	uint8_t feedback; /* enum ortc_feedback bits of the first media codec */

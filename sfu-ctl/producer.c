@@ -5,13 +5,16 @@
 #include "sfu-ctl/core_impl.h"
 #include "sfu-ctl/outbox.h"
 #include "sfu-ctl/payload.h"
+#include "sfu-ctl/remember.h"
 #include "sfu-ctl/room.h"
 #include "sfu-ctl/transport.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct producer *producer_create(struct peer *p, struct transport *t, bool audio)
+static struct producer *producer_new(
+	struct peer *p, struct transport *t, const char *id, bool audio)
 {
 	struct core *c = p->room->core;
 	struct producer *producer = calloc(1, sizeof(*producer));
@@ -19,16 +22,36 @@ struct producer *producer_create(struct peer *p, struct transport *t, bool audio
 	if (producer == NULL)
 		return NULL;
 	producer->peer = p;
-	producer->transport = t->peer == p ? t : NULL;
+	producer->transport = t != NULL && t->peer == p ? t : NULL;
 	producer->audio = audio;
 	TAILQ_INIT(&producer->consumers);
-	core_new_id(c, &c->producers, "pr_", producer->id);
+	snprintf(producer->id, sizeof(producer->id), "%s", id);
 	if (table_add(&c->producers, &producer->by_id, producer->id, strlen(producer->id)) < 0) {
 		free(producer);
 		return NULL;
 	}
 	TAILQ_INSERT_TAIL(&p->producers, producer, link);
 	p->producer_count++;
+	return producer;
+}
+
+struct producer *producer_create(struct peer *p, struct transport *t, bool audio)
+{
+	struct core *c = p->room->core;
+	char id[UUID_BYTES];
+
+	core_new_id(c, &c->producers, "pr_", id);
+	return producer_new(p, t, id, audio);
+}
+
+struct producer *producer_restore(struct peer *p, struct transport *t, const char *id, bool audio)
+{
+	struct producer *producer = producer_new(p, t, id, audio);
+
+	if (producer == NULL)
+		return NULL;
+	producer->live = true;
+	TAILQ_INSERT_TAIL(&p->room->producers, producer, room_link);
 	return producer;
 }
 
@@ -63,6 +86,8 @@ void producer_announce(struct producer *p)
 	p->live = true;
 	TAILQ_INSERT_TAIL(&room->producers, p, room_link);
 	room->version++;
+	remember_producer(p);
+	remember_room(room);
 	outbox_broadcast(room, p->peer, "PRODUCER_ADDED", describe_added(p));
 }
 
@@ -73,6 +98,8 @@ static void announce_end(struct producer *p, const char *reason)
 
 	TAILQ_REMOVE(&room->producers, p, room_link);
 	room->version++;
+	forget_producer(p);
+	remember_room(room);
 	put_string(payload, "reason", reason);
 	outbox_broadcast(room, p->peer, "PRODUCER_REMOVED", payload);
 }
@@ -86,7 +113,7 @@ void producer_close(struct producer *p, const char *reason)
 		announce_end(p, reason);
 	while ((consumer = TAILQ_FIRST(&p->consumers)) != NULL)
 		consumer_close(consumer, reason);
-	if (p->media != 0 && c->media_on)
+	if (p->media != 0)
 		media_producer_delete(c->media, p->media);
 	table_remove(&c->producers, &p->by_id);
 	TAILQ_REMOVE(&p->peer->producers, p, link);
@@ -118,14 +145,25 @@ void producer_set_paused(struct producer *p, bool paused)
 	if (p->paused == paused)
 		return;
 	p->paused = paused;
+	p->put.flags &= ~SFU_PRODUCER_PAUSED;
+	if (paused)
+		p->put.flags |= SFU_PRODUCER_PAUSED;
+	remember_producer(p);
 	if (p->media != 0) {
-		p->put.flags &= ~SFU_PRODUCER_PAUSED;
-		if (paused)
-			p->put.flags |= SFU_PRODUCER_PAUSED;
 		media_producer_put(c->media, p->media, &p->put);
 	}
 	outbox_broadcast(p->peer->room, p->peer, paused ? "PRODUCER_PAUSED" : "PRODUCER_RESUMED",
 		describe(p));
+}
+
+void producer_speaks(const struct producer *p)
+{
+	struct peer *member;
+
+	TAILQ_FOREACH (member, &p->peer->room->peers, link) {
+		if (member->session->wants_speaker)
+			outbox_event(member, "ACTIVE_SPEAKER", describe(p));
+	}
 }
 
 static bool consumes(const struct peer *p, const struct producer *producer)

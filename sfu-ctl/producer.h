@@ -34,6 +34,9 @@ struct producer {
 /** A new one with a fresh id, in the tables but not live. NULL when out of memory. */
 struct producer *producer_create(struct peer *p, struct transport *t, bool audio);
 
+/** One that was there before a restart, live and in the room. NULL as transport_restore(). */
+struct producer *producer_restore(struct peer *p, struct transport *t, const char *id, bool audio);
+
 /** Show it to the room: in the snapshot, PRODUCER_ADDED to the others. */
 void producer_announce(struct producer *p);
 
@@ -46,6 +49,9 @@ struct producer *producer_find(const struct core *c, const char *id);
 
 /** No change when it is so already. */
 void producer_set_paused(struct producer *p, bool paused);
+
+/** ACTIVE_SPEAKER to the members that asked for it (B6), the speaker among them. */
+void producer_speaks(const struct producer *p);
 
 const char *producer_kind(const struct producer *p);
 

@@ -18,7 +18,7 @@ struct object {
 	uint32_t generation; /* of the present object or the last one */
 	uint32_t next_free; /* while resting: index of the next in the queue */
 	bool used;
-	bool seen; /* in the digest, with our version */
+	bool seen; /* in the digest, with our version; after a restore: claimed */
 	LIST_ENTRY(object) link[2];
 	LIST_HEAD(children, object) children;
 };
@@ -175,17 +175,20 @@ static struct object *take_slot(struct programme *p, enum sfu_object_kind kind, 
 	return o;
 }
 
-static void free_slot(struct table *t, struct object *o)
+static void rest_slot(struct table *t, uint32_t index)
 {
-	uint32_t index = (uint32_t)(o - t->objects);
-
-	o->used = false;
-	t->used--;
 	if (t->resting++ == 0)
 		t->first_free = index;
 	else
 		t->objects[t->last_free].next_free = index;
 	t->last_free = index;
+}
+
+static void free_slot(struct table *t, struct object *o)
+{
+	o->used = false;
+	t->used--;
+	rest_slot(t, (uint32_t)(o - t->objects));
 }
 
 // As deep as there are kinds, no deeper: a child is always of a later kind than its parent.
@@ -311,6 +314,16 @@ int programme_delete(struct programme *p, enum sfu_object_kind kind, uint64_t ha
 	return 0;
 }
 
+enum sfu_object_kind programme_kind(uint32_t put_type)
+{
+	return kind_of(put_type);
+}
+
+enum sfu_command_type programme_put_type(enum sfu_object_kind kind)
+{
+	return types[kind].put;
+}
+
 bool programme_has(const struct programme *p, enum sfu_object_kind kind, uint64_t handle)
 {
 	return find(p, kind, handle) != NULL;
@@ -329,6 +342,86 @@ uint32_t programme_count(const struct programme *p, enum sfu_object_kind kind)
 	return p->table[kind].used;
 }
 
+// --- what a predecessor wanted -----------------------------------------------------------------
+
+int programme_restore(struct programme *p, const struct sfu_command *put)
+{
+	enum sfu_object_kind kind = kind_of(put->type);
+	uint32_t index = sfu_handle_index(put->handle);
+	struct table *t = &p->table[kind];
+	struct object *o;
+
+	if (kind == SFU_KIND_NONE || sfu_handle_generation(put->handle) == 0 || index >= t->capacity
+		|| t->objects[index].used)
+		return -EINVAL;
+	if (!parents_live(p, put))
+		return -ENOENT;
+	o = &t->objects[index];
+	o->generation = sfu_handle_generation(put->handle);
+	if (o->generation > p->highest)
+		p->highest = o->generation;
+	o->used = true;
+	t->used++;
+	if (index >= t->fresh)
+		t->fresh = index + 1;
+	o->put = *put;
+	o->put.id = 0;
+	hang_on_parents(p, o);
+	return 0;
+}
+
+void programme_restored(struct programme *p)
+{
+	for (int kind = SFU_KIND_ROOM; kind < PROGRAMME_KINDS; kind++) {
+		struct table *t = &p->table[kind];
+
+		for (uint32_t i = 0; i < t->fresh; i++)
+			if (!t->objects[i].used)
+				rest_slot(t, i);
+	}
+}
+
+bool programme_claim(struct programme *p, enum sfu_object_kind kind, uint64_t handle)
+{
+	struct object *o = find(p, kind, handle);
+
+	if (o != NULL)
+		o->seen = true;
+	return o != NULL;
+}
+
+void programme_sweep(struct programme *p, programme_removed_fn removed, void *ctx)
+{
+	for (int kind = SFU_KIND_ROOM; kind < PROGRAMME_KINDS; kind++) {
+		struct table *t = &p->table[kind];
+
+		for (uint32_t i = 0; i < t->fresh; i++)
+			if (t->objects[i].used && !t->objects[i].seen)
+				remove_object(p, &t->objects[i], removed, ctx);
+	}
+}
+
+bool programme_behind(const struct programme *p, const struct sfu_digest_item *items, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct object *o
+			= find(p, (enum sfu_object_kind)items[i].kind, items[i].handle);
+
+		if (o != NULL && o->put.version < items[i].version
+			&& o->put.type != SFU_CMD_PUT_TRANSPORT)
+			return true;
+	}
+	return false;
+}
+
+void programme_each(const struct programme *p, programme_emit_fn emit, void *ctx)
+{
+	for (int kind = SFU_KIND_ROOM; kind < PROGRAMME_KINDS; kind++)
+		for (uint32_t i = 0; i < p->table[kind].fresh; i++)
+			if (p->table[kind].objects[i].used)
+				emit(ctx, &p->table[kind].objects[i].put);
+}
+
 // --- the difference ----------------------------------------------------------------------------
 
 // Compare one item with what is wanted. Returns true when it is an orphan.
@@ -340,6 +433,9 @@ static bool look_at_item(struct programme *p, const struct sfu_digest_item *item
 	struct object *o = find(p, item->kind, item->handle);
 
 	if (o != NULL) {
+		// Restored without credentials there is nothing to send: what it has is right.
+		if (o->put.type == SFU_CMD_PUT_TRANSPORT && o->put.u.transport.ufrag_len == 0)
+			o->put.version = item->version;
 		o->seen = o->put.version == item->version;
 		// Ours must be newer to be taken.
 		if (o->put.version < item->version)
@@ -351,6 +447,24 @@ static bool look_at_item(struct programme *p, const struct sfu_digest_item *item
 		&& t->objects[index].generation < generation)
 		t->objects[index].generation = generation;
 	return true;
+}
+
+void programme_lost_transports(struct programme *p, const struct sfu_digest_item *items,
+	size_t count, programme_lost_fn lost, void *ctx)
+{
+	struct table *t = &p->table[SFU_KIND_TRANSPORT];
+
+	for (uint32_t i = 0; i < t->fresh; i++)
+		t->objects[i].seen = false;
+	for (size_t i = 0; i < count; i++) {
+		struct object *o = find(p, (enum sfu_object_kind)items[i].kind, items[i].handle);
+
+		if (o != NULL && o->put.type == SFU_CMD_PUT_TRANSPORT)
+			o->seen = true;
+	}
+	for (uint32_t i = 0; i < t->fresh; i++)
+		if (t->objects[i].used && !t->objects[i].seen)
+			lost(ctx, t->objects[i].put.handle);
 }
 
 size_t programme_difference(struct programme *p, const struct sfu_digest_item *items, size_t count,

@@ -56,6 +56,11 @@ int programme_put(struct programme *p, struct sfu_command *command);
 int programme_delete(struct programme *p, enum sfu_object_kind kind, uint64_t handle,
 	struct sfu_command *command, programme_removed_fn removed, void *ctx);
 
+/** What a PUT type makes; SFU_KIND_NONE for others. */
+enum sfu_object_kind programme_kind(uint32_t put_type);
+/** The PUT that makes it; SFU_CMD_NONE for SFU_KIND_NONE. */
+enum sfu_command_type programme_put_type(enum sfu_object_kind kind);
+
 bool programme_has(const struct programme *p, enum sfu_object_kind kind, uint64_t handle);
 
 /** The PUT of an object as it is wanted now; NULL when it is not. */
@@ -63,6 +68,39 @@ const struct sfu_command *programme_find(
 	const struct programme *p, enum sfu_object_kind kind, uint64_t handle);
 
 uint32_t programme_count(const struct programme *p, enum sfu_object_kind kind);
+
+/**
+ * What a predecessor wanted, handle and version as they were. Parents first. After the last one
+ * programme_restored(); before it only programme_find() and programme_has() may be used.
+ * A transport comes without its ICE credentials: the data plane's version of it counts then.
+ * @return 0; -EINVAL (not a PUT, no such slot, taken); -ENOENT (no parent)
+ */
+int programme_restore(struct programme *p, const struct sfu_command *put);
+void programme_restored(struct programme *p);
+
+/** Somebody knows of this object. False: there is none. */
+bool programme_claim(struct programme *p, enum sfu_object_kind kind, uint64_t handle);
+/** Delete what was restored and not claimed. */
+void programme_sweep(struct programme *p, programme_removed_fn removed, void *ctx);
+
+/**
+ * Does the data plane have a later version of something than we, who restored it, know of? Then
+ * what was restored is out of date.
+ */
+bool programme_behind(const struct programme *p, const struct sfu_digest_item *items, size_t count);
+
+/** Every object, parents before children. Valid during the call. */
+void programme_each(const struct programme *p, programme_emit_fn emit, void *ctx);
+
+/** A wanted object that a digest lacks. Valid during the call. */
+typedef void (*programme_lost_fn)(void *ctx, uint64_t handle);
+
+/**
+ * Transports that are wanted and not in this digest: they were there, and their keys are not to be
+ * had again. lost may delete objects of the programme, also others than its own.
+ */
+void programme_lost_transports(struct programme *p, const struct sfu_digest_item *items,
+	size_t count, programme_lost_fn lost, void *ctx);
 
 /**
  * What makes a data plane with this digest be as wanted: first DELETEs of what is not wanted,

@@ -16,7 +16,9 @@
 	X(ROOM_JOIN, 5, 60)                                                                        \
 	X(KEY, 0, 60)                                                                              \
 	X(REKEY, 3, 60)                                                                            \
-	X(CAPS, 2, 60)
+	X(CAPS, 2, 60)                                                                             \
+	X(CALL_INVITE, 10, 60)                                                                     \
+	X(CALL, 20, 60) /* the other call.*, together */
 
 enum rate_kind {
 #define X(name, count, seconds) RATE_##name,

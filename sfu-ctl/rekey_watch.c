@@ -105,6 +105,14 @@ void rekey_watch_lost(struct peer *p)
 		rekey_lost(&room->rekey, &p->rekey, room->by_device.count, core_now(room->core)));
 }
 
+void rekey_watch_stood_still(struct core *c, uint64_t for_us)
+{
+	struct room *room;
+
+	TAILQ_FOREACH (room, &c->rekeys, rekey_link)
+		room->rekey.deadline_us += for_us;
+}
+
 uint64_t rekey_watch_expire(struct core *c, uint64_t now_us)
 {
 	struct room *room;

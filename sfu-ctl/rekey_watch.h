@@ -28,5 +28,8 @@ void rekey_watch_left(struct room *room, struct peer *p);
 /** The connection of p is gone, p stays for a while. */
 void rekey_watch_lost(struct peer *p);
 
+/** The process stood still for about so long: deadlines are as much later. */
+void rekey_watch_stood_still(struct core *c, uint64_t for_us);
+
 /** Deadlines that are due. Returns the next one or 0. */
 uint64_t rekey_watch_expire(struct core *c, uint64_t now_us);

@@ -7,12 +7,18 @@
 #include "sfu-ctl/log.h"
 #include "sfu-ctl/payload.h"
 #include "sfu-ctl/rekey_watch.h"
+#include "sfu-ctl/remember.h"
 #include "sfu-ctl/room.h"
 #include "sfu-ctl/session.h"
 
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Of a token's hash: 128 bit, as much as the token has. */
+#define HASH_BYTES 16u
+#define RESTART_PARK_SEC 30u
 
 static void unlist(struct session *s)
 {
@@ -21,10 +27,20 @@ static void unlist(struct session *s)
 	s->resume_token[0] = '\0';
 }
 
-static void list(struct session *s, const char *token)
+/* Tokens are held, and remembered, as hashes: who reads them cannot come back as somebody else. */
+static void hash_token(const char *token, size_t len, char out[UUID_BYTES])
+{
+	uint8_t digest[EVP_MAX_MD_SIZE];
+
+	EVP_Digest(token, len, digest, NULL, EVP_sha256(), NULL);
+	for (size_t i = 0; i < HASH_BYTES; i++)
+		snprintf(out + 2 * i, 3, "%02x", digest[i]);
+}
+
+static void list(struct session *s, const char *hash)
 {
 	unlist(s);
-	snprintf(s->resume_token, sizeof(s->resume_token), "%s", token);
+	snprintf(s->resume_token, sizeof(s->resume_token), "%s", hash);
 	if (table_add(
 		    &s->core->resume_tokens, &s->by_token, s->resume_token, strlen(s->resume_token))
 		< 0)
@@ -33,9 +49,19 @@ static void list(struct session *s, const char *token)
 
 void resume_issue(struct session *s, const char *token)
 {
+	char hash[UUID_BYTES];
+	const struct session *old;
+
 	unlist(s);
-	if (s->wants_resume && s->core->config->resume_sec != 0)
-		list(s, token);
+	if (!s->wants_resume || s->core->config->resume_sec == 0)
+		return;
+	hash_token(token, strlen(token), hash);
+	list(s, hash);
+	remember_session(s);
+	// The token that claimed it is used up; the one that the client gets now leads to it.
+	old = s->resuming == 0 ? NULL : session_find(s->core, s->resuming);
+	if (old != NULL)
+		remember_claimed(old, hash);
 }
 
 /* Whose token it is; NULL when nobody's. */
@@ -43,12 +69,21 @@ static struct session *find(const struct core *c, const struct json_object *hell
 {
 	struct json_object *token = field_get(field_object(hello, "resume"), "resumeToken");
 	struct table_node *node;
+	char hash[UUID_BYTES];
 
 	if (!json_object_is_type(token, json_type_string))
 		return NULL;
-	node = table_find(&c->resume_tokens, json_object_get_string(token),
-		(size_t)json_object_get_string_len(token));
+	hash_token(json_object_get_string(token), (size_t)json_object_get_string_len(token), hash);
+	node = table_find(&c->resume_tokens, hash, strlen(hash));
 	return node == NULL ? NULL : container_of(node, struct session, by_token);
+}
+
+/* After a restart members are parked even where connections that are lost are not. */
+static uint64_t park_us(const struct core *c)
+{
+	uint32_t sec = c->config->resume_sec;
+
+	return (sec != 0 ? sec : RESTART_PARK_SEC) * UINT64_C(1000000);
 }
 
 /* Each lives as long as the others, so the list stays in the order of deadlines. */
@@ -61,7 +96,7 @@ static void park(struct session *s)
 	else
 		c->parked_count++;
 	s->parked = true;
-	s->parked_until_us = core_now(c) + c->config->resume_sec * UINT64_C(1000000);
+	s->parked_until_us = core_now(c) + park_us(c);
 	TAILQ_INSERT_TAIL(&c->parked, s, park_link);
 	core_wake_at(c, s->parked_until_us);
 }
@@ -113,6 +148,7 @@ bool resume_move(struct session *s)
 	s->caps_insertable_streams = old->caps_insertable_streams;
 	s->caps_sframe = old->caps_sframe;
 	s->caps_double_ratchet = old->caps_double_ratchet;
+	s->caps_frames = old->caps_frames;
 	if (s->seq < old->seq)
 		s->seq = old->seq;
 	move_window(s, old);
@@ -121,7 +157,10 @@ bool resume_move(struct session *s)
 		s->peer->session = s;
 	old->peer = NULL;
 	old->claimed = false;
-	log_debug("session", "resumed", log_str("device", s->device_id));
+	remember_session(s);
+	if (s->peer != NULL)
+		remember_peer(s->peer);
+	log_debug("session", "resumed", SESSION_LOG_IDS(s));
 	if (old->parked)
 		session_destroy(old, true);
 	return true;
@@ -147,6 +186,13 @@ bool resume_park(struct session *s, bool clean)
 	return true;
 }
 
+void resume_restore(struct session *s, const char *token_hash)
+{
+	if (token_hash[0] != '\0' && s->core->config->resume_sec != 0)
+		list(s, token_hash);
+	park(s);
+}
+
 void resume_forget(struct session *s)
 {
 	struct core *c = s->core;
@@ -156,12 +202,23 @@ void resume_forget(struct session *s)
 	memcpy(token, s->resume_token, sizeof(token));
 	unlist(s);
 	// It was lost again before its AUTH: the token it was given still leads to the first one.
-	if (old != NULL && old->claimed && token[0] != '\0')
+	if (old != NULL && old->claimed && token[0] != '\0') {
 		list(old, token);
+		remember_session(old);
+	}
 	if (!s->parked)
 		return;
 	TAILQ_REMOVE(&c->parked, s, park_link);
 	c->parked_count--;
+}
+
+void resume_stood_still(struct core *c)
+{
+	uint64_t until_us = core_now(c) + park_us(c);
+	struct session *s;
+
+	TAILQ_FOREACH (s, &c->parked, park_link)
+		s->parked_until_us = until_us;
 }
 
 uint64_t resume_expire(struct core *c, uint64_t now_us)

@@ -29,8 +29,17 @@ bool resume_move(struct session *s);
 /** The socket of s is gone. True: s is parked; else it is to be destroyed. */
 bool resume_park(struct session *s, bool clean);
 
+/**
+ * s was there before a restart: it is parked, with the token it had ("" = none). Also without one
+ * and with resume switched off: its media goes on, and its device may join again.
+ */
+void resume_restore(struct session *s, const char *token_hash);
+
 /** s is being destroyed. */
 void resume_forget(struct session *s);
+
+/** The process stood still: who was parked has the whole time again, since nobody could come back. */
+void resume_stood_still(struct core *c);
 
 /** Destroy what was parked long enough. Returns the next deadline or 0. */
 uint64_t resume_expire(struct core *c, uint64_t now_us);

@@ -7,6 +7,7 @@
 #include "sfu-ctl/payload.h"
 #include "sfu-ctl/producer.h"
 #include "sfu-ctl/rekey_watch.h"
+#include "sfu-ctl/remember.h"
 #include "sfu-ctl/session.h"
 #include "sfu-ctl/transport.h"
 
@@ -53,7 +54,9 @@ struct room *room_create(struct core *c, const char *id, const char *call_id, co
 	table_init(&room->by_device, c->hash_key);
 	TAILQ_INIT(&room->peers);
 	TAILQ_INIT(&room->producers);
-	e2ee_room_init(&room->e2ee, c->config->e2ee_required);
+	room->drop_stale = c->config->sframe_drop;
+	e2ee_room_init(&room->e2ee, c->config->e2ee_required,
+		numbering_first_epoch(&c->numbering, core_numbering_now(c)));
 	rekey_init(&room->rekey, (enum rekey_policy)c->config->rekey_policy,
 		c->config->rekey_timeout_ms * UINT64_C(1000));
 	if (room->id == NULL || room->call_id == NULL || room->region == NULL
@@ -65,6 +68,7 @@ struct room *room_create(struct core *c, const char *id, const char *call_id, co
 	TAILQ_INSERT_TAIL(&c->unused_rooms, room, unused_link);
 	if (c->config->empty_room_sec != 0)
 		core_wake_at(c, expiry_us(room));
+	remember_room(room);
 	return room;
 }
 
@@ -74,6 +78,8 @@ void room_destroy(struct room *room)
 
 	assert(TAILQ_EMPTY(&room->peers));
 	assert(!room->rekey_watched);
+	migrate_room_gone(room);
+	forget_room(room);
 	if (room->media != 0)
 		media_room_delete(c->media, room->media);
 	if (room->unused)
@@ -107,23 +113,33 @@ struct peer *room_peer(const struct room *room, const char *device_id)
 void room_program(struct room *room)
 {
 	struct core *c = room->core;
-	uint32_t epoch = room->e2ee.epoch > UINT32_MAX ? UINT32_MAX : (uint32_t)room->e2ee.epoch;
+	const struct sfu_put_room put = {
+		.epoch = room->e2ee.epoch,
+		.older_until_us = room->older_until_us,
+		.required = room->e2ee.required,
+		.stale = room->e2ee.required && room->drop_stale ? SFU_STALE_DROP : SFU_STALE_COUNT,
+	};
 
-	if (!c->media_on || (room->media != 0 && room->programmed_epoch == epoch))
+	if (room->media == 0 ? !c->media_on : memcmp(&room->programmed, &put, sizeof(put)) == 0)
 		return;
-	if (media_room_put(c->media, &room->media, room->e2ee.required, epoch) == 0)
-		room->programmed_epoch = epoch;
+	if (media_room_put(c->media, &room->media, &put) != 0)
+		return;
+	room->programmed = put;
+	remember_room(room);
 }
 
 void peer_program(struct peer *p)
 {
 	struct core *c = p->room->core;
 
-	if (!c->media_on || p->room->media == 0
-		|| (p->media != 0 && p->programmed_open_us == p->e2ee.open_until_us))
+	if (p->room->media == 0)
 		return;
-	if (media_peer_put(c->media, &p->media, p->room->media, p->e2ee.open_until_us) == 0)
-		p->programmed_open_us = p->e2ee.open_until_us;
+	if (p->media == 0 ? !c->media_on : p->programmed_open_us == p->e2ee.open_until_us)
+		return;
+	if (media_peer_put(c->media, &p->media, p->room->media, p->e2ee.open_until_us) != 0)
+		return;
+	p->programmed_open_us = p->e2ee.open_until_us;
+	remember_peer(p);
 }
 
 static void count_member_change(struct room *room)
@@ -151,19 +167,23 @@ static void peer_start(struct peer *p, struct session *s)
 	e2ee_member_init(&room->e2ee, &p->e2ee);
 	s->peer = p;
 	count_member_change(room);
+	remember_room(room);
+	remember_session(s);
+	remember_peer(p);
 	room_program(room);
 	peer_program(p);
 }
 
-struct peer *peer_create(struct room *room, struct session *s)
+/* In the room's lists, and not a member yet. NULL when out of memory, or it is there. */
+static struct peer *peer_new(struct room *room, const char *device_id, const char *user_id)
 {
 	struct peer *p = calloc(1, sizeof(*p));
 
 	if (p == NULL)
 		return NULL;
 	p->room = room;
-	p->device_id = strdup(s->device_id);
-	p->user_id = strdup(s->user_id);
+	p->device_id = strdup(device_id);
+	p->user_id = strdup(user_id);
 	TAILQ_INIT(&p->transports);
 	TAILQ_INIT(&p->producers);
 	TAILQ_INIT(&p->consumers);
@@ -179,7 +199,33 @@ struct peer *peer_create(struct room *room, struct session *s)
 		room->unused = false;
 		TAILQ_REMOVE(&room->core->unused_rooms, room, unused_link);
 	}
+	return p;
+}
+
+struct peer *peer_create(struct room *room, struct session *s)
+{
+	struct peer *p = peer_new(room, s->device_id, s->user_id);
+
+	if (p == NULL)
+		return NULL;
+	p->number = ++room->core->last_life;
 	peer_start(p, s);
+	return p;
+}
+
+struct peer *peer_restore(struct room *room, struct session *s, uint64_t number,
+	const char *device_id, const char *user_id)
+{
+	struct core *c = room->core;
+	struct peer *p = peer_new(room, device_id, user_id);
+
+	if (p == NULL)
+		return NULL;
+	p->number = p->life = number;
+	if (c->last_life < number)
+		c->last_life = number;
+	p->session = s;
+	s->peer = p;
 	return p;
 }
 
@@ -226,10 +272,12 @@ void peer_leave(struct peer *p)
 	if (p->session->peer == p)
 		p->session->peer = NULL;
 	c->peer_count--;
+	forget_peer(p);
 	peer_drop_media(p, "peer_left", false);
 	if (p->media != 0)
 		media_peer_delete(c->media, p->media);
 	count_member_change(room);
+	remember_room(room);
 	payload = json_object_new_object();
 	put_string(payload, "roomId", room->id);
 	put_string(payload, "userId", p->user_id);

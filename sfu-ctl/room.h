@@ -7,8 +7,10 @@
 #include <sys/queue.h>
 
 #include "sfu-ctl/e2ee.h"
+#include "sfu-ctl/migrate.h"
 #include "sfu-ctl/rekey.h"
 #include "sfu-ctl/table.h"
+#include "shared/command.h"
 
 struct consumer;
 struct core;
@@ -24,6 +26,8 @@ struct peer {
 	struct session *session; /* the connection it belongs to, never NULL */
 	char *device_id;
 	char *user_id;
+	uint64_t number; /* never used twice, nor by a successor */
+	struct table_node by_number; /* during core_restore() only */
 	uint64_t
 		life; /* new on each join: tells an await whether it is still the same membership */
 	struct e2ee_member e2ee;
@@ -56,8 +60,12 @@ struct room {
 	struct rekey rekey;
 	TAILQ_ENTRY(room) rekey_link; /* while rekey_watched */
 	bool rekey_watched; /* by rekey_watch.c */
+	struct room_move move;
 	uint64_t media; /* handle, 0 = none */
-	uint32_t programmed_epoch;
+	uint64_t
+		older_until_us; /* the last commit's grace: frames of an older epoch are in order */
+	bool drop_stale; /* … and those that come after it are dropped (SFU_SFRAME_POLICY) */
+	struct sfu_put_room programmed; /* what the data plane has, while media is not 0 */
 	struct table by_device;
 	TAILQ_HEAD(peer_list, peer) peers; /* in join order */
 	TAILQ_HEAD(, producer) producers; /* in creation order; live ones */
@@ -76,6 +84,10 @@ struct peer *room_peer(const struct room *room, const char *device_id);
 
 /** A new member, bound to the session. NULL when out of memory. */
 struct peer *peer_create(struct room *room, struct session *s);
+
+/** A member that was there before a restart (restore.c). NULL when out of memory, or it is there. */
+struct peer *peer_restore(struct room *room, struct session *s, uint64_t number,
+	const char *device_id, const char *user_id);
 
 /**
  * The same device joins again, by the same connection or another (C9, C10): media is dropped,

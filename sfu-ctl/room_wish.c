@@ -3,8 +3,24 @@
 
 #include "sfu-ctl/core_impl.h"
 #include "sfu-ctl/payload.h"
+#include "sfu-ctl/remember.h"
 #include "sfu-ctl/room.h"
 #include "sfu-ctl/session.h"
+
+#include <string.h>
+
+static bool read_sframe_policy(struct request *r, bool *drop)
+{
+	struct json_object *value = field_get(r->payload, "sframePolicy");
+	const char *text
+		= json_object_is_type(value, json_type_string) ? json_object_get_string(value) : "";
+
+	*drop = strcmp(text, "drop") == 0;
+	if (value == NULL || *drop || strcmp(text, "observe") == 0)
+		return true;
+	request_fail_field(r, "sframePolicy");
+	return false;
+}
 
 bool room_wish_read(struct request *r, struct room_wish *w)
 {
@@ -29,7 +45,7 @@ bool room_wish_read(struct request *r, struct room_wish *w)
 			return false;
 		}
 	}
-	return true;
+	return read_sframe_policy(r, &w->drop_stale);
 }
 
 struct room *room_wish_find(struct request *r, const struct room_wish *w)
@@ -37,6 +53,8 @@ struct room *room_wish_find(struct request *r, const struct room_wish *w)
 	struct core *c = r->session->core;
 	struct room *room = room_find(c, w->room_id);
 
+	if (!migrate_admits(r, room))
+		return NULL;
 	if (room != NULL)
 		return room;
 	if (c->rooms.count >= c->config->max_rooms) {
@@ -44,8 +62,12 @@ struct room *room_wish_find(struct request *r, const struct room_wish *w)
 		return NULL;
 	}
 	room = room_create(c, w->room_id, w->call_id, w->region);
-	if (room == NULL)
+	if (room == NULL) {
 		request_fail(r, FAULT_NO_MEMORY);
+		return NULL;
+	}
+	room->drop_stale = room->drop_stale || w->drop_stale;
+	remember_room(room);
 	return room;
 }
 

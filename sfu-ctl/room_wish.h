@@ -15,6 +15,7 @@ struct room_wish {
 	const char *room_id;
 	const char *call_id;
 	const char *region;
+	bool drop_stale; /* "sframePolicy":"drop"; "observe" does not undo SFU_SFRAME_POLICY */
 	char default_room_id[16];
 	char default_call_id[ENV_MSG_ID_MAX_BYTES + 1];
 };

@@ -10,8 +10,11 @@
 #include "sfu-ctl/payload.h"
 #include "sfu-ctl/producer.h"
 #include "sfu-ctl/proto/json_scan.h"
+#include "sfu-ctl/proto/plain_frame.h"
+#include "sfu-ctl/remember.h"
 #include "sfu-ctl/resume.h"
 #include "sfu-ctl/room.h"
+#include "sfu-ctl/users.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -67,7 +70,7 @@ static void outcome_release(uint64_t outcome)
 }
 
 /* C4: the same answer again. */
-static void outcome_repeat(struct session *s, struct json_object *msg_id, uint64_t outcome)
+static void outcome_repeat(struct session *s, struct outbox_id msg_id, uint64_t outcome)
 {
 	const struct outcome *o = outcome_body(outcome);
 
@@ -85,16 +88,20 @@ static void request_end(
 	bool replay = r->replay_producers;
 	uint64_t outcome;
 
+	log_debug("request", r->type == NULL ? "unknown type" : r->type->name,
+		log_str("outcome", f == FAULT_NONE ? "ok" : fault_code(f)),
+		log_num("took_us", (int64_t)(core_now(s->core) - r->begun_us)),
+		log_str("room", s->peer == NULL ? "" : s->peer->room->id), SESSION_LOG_IDS(s));
 	if (f == FAULT_NONE && r->type->handle == handle_room_join)
 		tally_join(&s->core->tally, core_now(s->core) - r->begun_us);
-	outbox_ack(s, r->msg_id, f, message, details);
+	outbox_ack(s, (struct outbox_id){.text = r->msg_id, .len = r->msg_id_len}, f, message,
+		details);
 	outcome = outcome_encode(f, message, details);
 	if (!env_record_outcome(&s->window, r->ticket, outcome))
 		outcome_release(outcome);
 	json_object_put(details);
-	json_object_put(r->msg_id);
 	json_object_put(r->frame);
-	memset(r, 0, sizeof(*r));
+	memset(r, 0, offsetof(struct request, msg_id));
 	s->busy = false;
 	if (replay && s->peer != NULL)
 		producer_replay(s->peer);
@@ -164,13 +171,24 @@ int session_set_device(struct session *s, const char *device_id)
 	return 0;
 }
 
+void session_pass_seq(struct session *s, uint64_t seq)
+{
+	if (seq > s->seq)
+		s->seq = seq;
+}
+
+void session_pass_clock(struct session *s)
+{
+	struct core *c = s->core;
+
+	session_pass_seq(s, numbering_seq(&c->numbering, core_numbering_now(c)));
+}
+
 void session_continue_seq(struct session *s)
 {
 	struct core *c = s->core;
-	uint64_t last = seq_memory_last(&c->seq_memory, s->device_id, core_now(c));
 
-	if (last > s->seq)
-		s->seq = last;
+	session_pass_seq(s, seq_memory_last(&c->seq_memory, s->device_id, core_now(c)));
 }
 
 int session_set_user(struct session *s, const char *user_id)
@@ -178,8 +196,10 @@ int session_set_user(struct session *s, const char *user_id)
 	struct core *c = s->core;
 	char *copy = strdup(user_id);
 
-	if (copy == NULL)
+	if (copy == NULL || users_bind(s, user_id) < 0) {
+		free(copy);
 		return -ENOMEM;
+	}
 	if (s->user_id == NULL) {
 		TAILQ_REMOVE(&c->anonymous, s, anonymous_link);
 		c->authenticated++;
@@ -194,10 +214,13 @@ enum rate_verdict session_rate(struct session *s, enum rate_kind kind)
 {
 	const struct config *config = s->core->config;
 	const struct rate_scale scale = {config->rate_factor, 4 * config->max_participants};
-	enum rate_verdict verdict = rate_take(&s->rate, kind, &scale, core_now(s->core));
+	enum rate_verdict verdict;
 
+	if (scale.factor == 0)
+		return RATE_FINE;
+	verdict = rate_take(&s->rate, kind, &scale, core_now(s->core));
 	if (verdict == RATE_ABUSED) {
-		log_info("session", "too many requests", log_str("peer", s->remote_address));
+		log_info("session", "too many requests", SESSION_LOG_IDS(s));
 		session_shut(s, 4029, "RATE_LIMITED");
 	}
 	return verdict;
@@ -288,6 +311,95 @@ static struct json_object *parse(struct core *c, const char *text, size_t len)
 	return frame;
 }
 
+/* What was found of a frame, and what was built for it. */
+struct incoming {
+	struct env_fields fields;
+	struct json_object *frame; /* see struct request */
+	struct json_object *payload; /* borrowed from frame */
+	struct outbox_id msg_id; /* for its ACK */
+};
+
+static void set_number(struct env_value *v, double number)
+{
+	v->type = ENV_NUMBER;
+	v->number = number;
+}
+
+static void set_string(struct env_value *v, const struct plain_piece *piece)
+{
+	v->type = ENV_STRING;
+	v->string = piece->at;
+	v->string_len = piece->len;
+}
+
+/*
+ * A plain frame of a type that passes nothing on: its envelope is read where it is, and only the
+ * payload becomes objects, if the type wants it. False: it takes a look at everything. out is zeroed.
+ */
+static bool read_plain_frame(struct core *c, const char *text, size_t len, struct incoming *out)
+{
+	const struct message_type *type;
+	struct plain_frame plain;
+
+	if (!plain_frame_read(text, len, &plain))
+		return false;
+	type = dispatch_find(plain.type.at, plain.type.len);
+	if (type == NULL || (type->needs & (ONLY_PAYLOAD | ONLY_ENVELOPE)) == 0)
+		return false;
+	// "{}" is what no payload is.
+	if ((type->needs & ONLY_PAYLOAD) != 0 && plain.payload.len > 2) {
+		out->frame = out->payload = parse(c, plain.payload.at, plain.payload.len);
+		if (out->frame == NULL)
+			return false;
+	}
+	out->fields.is_object = true;
+	set_number(&out->fields.v, plain.v);
+	set_string(&out->fields.type, &plain.type);
+	set_string(&out->fields.msg_id, &plain.msg_id);
+	set_number(&out->fields.ts, plain.ts);
+	set_number(&out->fields.seq, plain.seq);
+	out->msg_id = (struct outbox_id){.text = plain.msg_id.at, .len = plain.msg_id.len};
+	return true;
+}
+
+static void parse_frame(struct core *c, const char *text, size_t len, struct incoming *out)
+{
+	out->frame = parse(c, text, len);
+	out->fields = env_fields_of(out->frame);
+	out->msg_id.json = field_get(out->frame, "msgId");
+	out->payload = field_get(out->frame, "payload");
+}
+
+/* The msgId of a frame that is not parsed, as it is written there; NULL when there is none. */
+static struct json_object *parse_msg_id(
+	struct core *c, const char *text, const struct json_scan_span *span)
+{
+	struct json_object *list, *msg_id = NULL;
+
+	if (span->len == 0 || span->len > LIMIT_ECHOED_ID_BYTES)
+		return NULL;
+	// In brackets, since the tokener wants more after a bare number.
+	json_tokener_reset(c->tokener);
+	json_object_put(json_tokener_parse_ex(c->tokener, "[", 1));
+	json_object_put(json_tokener_parse_ex(c->tokener, text + span->offset, (int)span->len));
+	list = json_tokener_parse_ex(c->tokener, "]", 1);
+	if (json_tokener_get_error(c->tokener) == json_tokener_success)
+		msg_id = json_object_get(json_object_array_get_idx(list, 0));
+	json_object_put(list);
+	return msg_id;
+}
+
+/* JSON, but not what an envelope may be: A3 wants the answer to name the request all the same. */
+static void refuse_text(
+	struct session *s, const char *text, const struct json_scan_span *span, const char *why)
+{
+	struct json_object *msg_id = parse_msg_id(s->core, text, span);
+
+	log_debug("session", "frame refused", log_str("why", why), SESSION_LOG_IDS(s));
+	outbox_ack(s, (struct outbox_id){.json = msg_id}, FAULT_INVALID_ENVELOPE, NULL, NULL);
+	json_object_put(msg_id);
+}
+
 /* A4.7 keeps 4000 ids, which few connections ever need: start small, grow by need. */
 static void window_grow(struct session *s)
 {
@@ -301,81 +413,83 @@ static void window_grow(struct session *s)
 		free(env_window_move(&s->window, slots, wanted));
 }
 
-static void begin(struct session *s, struct json_object *frame, struct json_object *msg_id,
-	const struct env_fields *fields, uint64_t ticket)
+static void begin(struct session *s, struct incoming *in, uint64_t ticket, uint64_t now_us)
 {
-	struct json_object *payload = NULL;
 	struct request *r = &s->request;
 
-	json_object_object_get_ex(frame, "payload", &payload);
+	// All else is zero since the last one's end.
 	s->busy = true;
-	*r = (struct request){
-		.session = s,
-		.id = ++s->core->last_request,
-		.frame = json_object_get(frame),
-		.msg_id = json_object_get(msg_id),
-		.payload = payload,
-		.ticket = ticket,
-		.begun_us = core_now(s->core),
-	};
-	dispatch(r, fields->type.string);
+	r->session = s;
+	r->id = ++s->core->last_request;
+	r->frame = json_object_get(in->frame);
+	r->payload = in->payload;
+	r->ticket = ticket;
+	r->begun_us = now_us;
+	r->msg_id_len = (uint8_t)in->fields.msg_id.string_len;
+	// No longer than that, or it would not have been accepted (C28).
+	memcpy(r->msg_id, in->fields.msg_id.string, r->msg_id_len);
+	dispatch(r, in->fields.type.string, in->fields.type.string_len);
 }
 
-/* The order of A4. */
-static void process(struct session *s, const char *text, size_t len)
+/* From A4.2 on. */
+static void judge(struct session *s, struct incoming *in, uint64_t now_us)
 {
-	enum rate_verdict rate = session_rate(s, RATE_ALL);
-	enum json_scan_status scan;
-	struct json_object *frame, *msg_id = NULL;
-	struct env_fields fields;
 	struct env_result result;
 
-	if (rate == RATE_ABUSED)
-		return;
-	scan = json_scan(text, len, NULL);
-	if (scan == JSON_SCAN_NOT_JSON)
-		return;
-	if (scan != JSON_SCAN_OK) {
-		log_debug("session", "frame refused", log_str("why", json_scan_name(scan)),
-			log_str("peer", s->remote_address));
-		outbox_ack(s, NULL, FAULT_INVALID_ENVELOPE, NULL, NULL);
-		return;
-	}
-	frame = parse(s->core, text, len);
-	fields = env_fields_of(frame);
-	json_object_object_get_ex(frame, "msgId", &msg_id);
-	if (rate != RATE_FINE) {
-		// Nothing is recorded: the same frame may come again, later.
-		outbox_ack(s, msg_id, FAULT_RATE, NULL, NULL);
-		json_object_put(frame);
-		return;
-	}
 	window_grow(s);
-	switch (env_check(&s->window, s->core->hash_key, &fields, &result)) {
+	switch (env_check(&s->window, s->core->hash_key, &in->fields, &result)) {
 	case ENV_DROP:
 		break;
 	case ENV_REFUSE_INVALID:
-		outbox_ack(s, msg_id, FAULT_INVALID_ENVELOPE, NULL, NULL);
+		outbox_ack(s, in->msg_id, FAULT_INVALID_ENVELOPE, NULL, NULL);
 		break;
 	case ENV_REFUSE_SEQ:
-		outbox_ack(s, msg_id, FAULT_INVALID_SEQ, NULL, NULL);
+		outbox_ack(s, in->msg_id, FAULT_INVALID_SEQ, NULL, NULL);
 		break;
 	case ENV_REFUSE_MSG_ID:
-		outbox_ack(s, msg_id, FAULT_INVALID_FIELD, "Invalid msgId", NULL);
+		outbox_ack(s, in->msg_id, FAULT_INVALID_FIELD, "Invalid msgId", NULL);
 		break;
 	case ENV_REPLAY:
-		outbox_ack(s, msg_id, FAULT_REPLAY, NULL, NULL);
+		outbox_ack(s, in->msg_id, FAULT_REPLAY, NULL, NULL);
 		break;
 	case ENV_DUPLICATE:
-		outcome_repeat(s, msg_id, result.outcome);
+		outcome_repeat(s, in->msg_id, result.outcome);
 		break;
 	case ENV_ACCEPT:
 		if (result.evicted)
 			outcome_release(result.released);
-		begin(s, frame, msg_id, &fields, result.ticket);
+		begin(s, in, result.ticket, now_us);
 		break;
 	}
-	json_object_put(frame);
+}
+
+/* The order of A4. */
+static void process(struct session *s, const char *text, size_t len, uint64_t now_us)
+{
+	enum rate_verdict rate = session_rate(s, RATE_ALL);
+	struct json_scan_span id_span;
+	enum json_scan_status scan;
+	struct incoming in = {.frame = NULL};
+
+	if (rate == RATE_ABUSED)
+		return;
+	env_window_prefetch(&s->window);
+	if (!read_plain_frame(s->core, text, len, &in)) {
+		scan = json_scan_member(text, len, "msgId", &id_span);
+		if (scan == JSON_SCAN_NOT_JSON)
+			return;
+		if (scan != JSON_SCAN_OK) {
+			refuse_text(s, text, &id_span, json_scan_name(scan));
+			return;
+		}
+		parse_frame(s->core, text, len, &in);
+	}
+	// Over the limit nothing is recorded: the same frame may come again, later.
+	if (rate != RATE_FINE)
+		outbox_ack(s, in.msg_id, FAULT_RATE, NULL, NULL);
+	else
+		judge(s, &in, now_us);
+	json_object_put(in.frame);
 }
 
 static void enqueue(struct session *s, const char *text, size_t len)
@@ -383,7 +497,7 @@ static void enqueue(struct session *s, const char *text, size_t len)
 	struct queued_frame *q;
 
 	if (s->queued_frames >= LIMIT_QUEUED_FRAMES || len > LIMIT_QUEUED_BYTES - s->queued_bytes) {
-		log_info("session", "too many frames wait", log_str("peer", s->remote_address));
+		log_info("session", "too many frames wait", SESSION_LOG_IDS(s));
 		session_shut(s, 1008, "Too many pending requests");
 		return;
 	}
@@ -416,7 +530,7 @@ void session_continue(struct session *s)
 	struct queued_frame *q;
 
 	while (!s->busy && !s->closing && (q = dequeue(s)) != NULL) {
-		process(s, q->text, q->len);
+		process(s, q->text, q->len, core_now(s->core));
 		free(q);
 	}
 }
@@ -435,35 +549,63 @@ void core_session_message(struct session *s, const char *text, size_t len)
 	if (s->busy)
 		enqueue(s, text, len);
 	else
-		process(s, text, len);
+		process(s, text, len, s->last_frame_us);
+}
+
+/* Frees what core_session_open() and session_restore() could not finish. */
+static void session_undo(struct session *s)
+{
+	address_remove(&s->core->addresses, s->address);
+	free(s->window.slots);
+	free(s->device_id);
+	free(s->remote_address);
+	free(s);
+}
+
+/* In the tables, anonymous. NULL when out of memory, or the number is taken. */
+static struct session *session_new(
+	struct core *c, uint64_t id, const char *device_id, const char *remote_address)
+{
+	struct session *s = calloc(1, sizeof(*s));
+	struct env_slot *slots;
+
+	if (s == NULL)
+		return NULL;
+	s->core = c;
+	s->id = id;
+	s->last_frame_us = core_now(c);
+	STAILQ_INIT(&s->queue);
+	s->device_id = strdup(device_id);
+	s->remote_address = strdup(remote_address);
+	slots = calloc(FIRST_WINDOW_SLOTS, sizeof(*slots));
+	if (slots != NULL)
+		env_window_init(&s->window, slots, FIRST_WINDOW_SLOTS);
+	if (s->device_id == NULL || s->remote_address == NULL || slots == NULL
+		|| table_add(&c->sessions, &s->by_id, &s->id, sizeof(s->id)) < 0) {
+		session_undo(s);
+		return NULL;
+	}
+	TAILQ_INSERT_TAIL(&c->session_list, s, link);
+	TAILQ_INSERT_TAIL(&c->anonymous, s, anonymous_link);
+	return s;
 }
 
 struct session *core_session_open(struct core *c, void *conn, const char *remote_address)
 {
-	struct session *s = calloc(1, sizeof(*s));
-	struct env_slot *slots = calloc(FIRST_WINDOW_SLOTS, sizeof(*slots));
 	char device_id[16];
+	struct session *s;
 
-	if (s == NULL || slots == NULL)
-		goto no_memory;
-	s->core = c;
-	s->conn = conn;
-	s->id = ++c->last_session;
-	s->last_frame_us = core_now(c);
-	STAILQ_INIT(&s->queue);
 	core_short_id(c, "dev_", device_id);
-	s->device_id = strdup(device_id);
-	s->remote_address = strdup(remote_address == NULL ? "" : remote_address);
-	if (s->device_id == NULL || s->remote_address == NULL)
-		goto no_memory;
+	s = session_new(
+		c, ++c->last_session, device_id, remote_address == NULL ? "" : remote_address);
+	if (s == NULL)
+		return NULL;
+	s->conn = conn;
 	s->address = address_add(&c->addresses, s->remote_address);
-	if (s->address == NULL)
-		goto no_memory;
-	if (table_add(&c->sessions, &s->by_id, &s->id, sizeof(s->id)) < 0)
-		goto no_memory;
-	env_window_init(&s->window, slots, FIRST_WINDOW_SLOTS);
-	TAILQ_INSERT_TAIL(&c->session_list, s, link);
-	TAILQ_INSERT_TAIL(&c->anonymous, s, anonymous_link);
+	if (s->address == NULL) {
+		session_destroy(s, false);
+		return NULL;
+	}
 	if (c->config->auth_deadline_sec != 0)
 		core_wake_at(
 			c, s->last_frame_us + c->config->auth_deadline_sec * UINT64_C(1000000));
@@ -471,16 +613,32 @@ struct session *core_session_open(struct core *c, void *conn, const char *remote
 		&& s->address->connections > c->config->max_conn_per_address)
 		session_shut(s, 4029, "TOO_MANY_CONNECTIONS");
 	return s;
+}
 
-no_memory:
-	if (s != NULL) {
-		address_remove(&c->addresses, s->address);
-		free(s->device_id);
-		free(s->remote_address);
+struct session *session_restore(
+	struct core *c, uint64_t id, const char *device_id, const char *user_id)
+{
+	struct session *s = session_new(c, id, device_id, "");
+
+	if (s == NULL)
+		return NULL;
+	if (c->last_session < id)
+		c->last_session = id;
+	s->closing = true;
+	if (session_set_user(s, user_id) < 0) {
+		session_destroy(s, true);
+		return NULL;
 	}
-	free(slots);
-	free(s);
-	return NULL;
+	// Its last seq was not written down, since that would be a line for each answer.
+	session_pass_seq(s, numbering_beyond(&c->numbering, core_numbering_now(c)));
+	if (s->seq_entry != NULL)
+		s->seq_entry->last = s->seq;
+	return s;
+}
+
+uint64_t core_session_number(const struct session *s)
+{
+	return s->id;
 }
 
 void core_session_insecure(struct session *s)
@@ -491,6 +649,7 @@ void core_session_insecure(struct session *s)
 
 void core_session_close(struct session *s, bool clean)
 {
+	// Whoever takes over will know it: it is lost, not gone.
 	if (!resume_park(s, clean))
 		session_destroy(s, clean);
 }
@@ -515,16 +674,15 @@ void session_destroy(struct session *s, bool clean)
 {
 	struct core *c = s->core;
 
-	log_debug("session", "closed", log_str("peer", s->remote_address), log_num("clean", clean));
+	log_debug("session", "closed", log_num("clean", clean), SESSION_LOG_IDS(s));
 	s->closing = true;
+	forget_session(s);
 	resume_forget(s);
 	if (s->peer != NULL)
 		peer_leave(s->peer);
 	session_drop_queue(s);
-	if (s->busy) {
-		json_object_put(s->request.msg_id);
+	if (s->busy)
 		json_object_put(s->request.frame);
-	}
 	while (s->window.count > 0)
 		session_forget_oldest(s);
 	free(s->window.slots);
@@ -537,6 +695,7 @@ void session_destroy(struct session *s, bool clean)
 	table_remove(&c->sessions, &s->by_id);
 	TAILQ_REMOVE(&c->session_list, s, link);
 	address_remove(&c->addresses, s->address);
+	users_unbind(s);
 	free(s->device_id);
 	free(s->user_id);
 	free(s->remote_address);

@@ -12,6 +12,7 @@
 #include <sys/queue.h>
 
 #include "sfu-ctl/fault.h"
+#include "sfu-ctl/frame_format.h"
 #include "sfu-ctl/proto/envelope.h"
 #include "sfu-ctl/rate.h"
 #include "sfu-ctl/table.h"
@@ -22,6 +23,7 @@ struct message_type;
 struct peer;
 struct seq_entry;
 struct session;
+struct user;
 
 /** Octets of a UUID with its NUL. */
 #define UUID_BYTES 37
@@ -31,14 +33,14 @@ struct request {
 	struct session *session;
 	uint64_t id; /* never used twice in a process */
 	const struct message_type *type;
-	struct json_object *frame; /* the whole frame */
-	struct json_object
-		*msg_id; /* as sent; counted on its own, the relay overwrites the frame's */
-	const struct json_object *payload; /* in frame; NULL counts as {} */
+	struct json_object *frame; /* whole, or only its payload: as the type needs it */
+	const struct json_object *payload; /* in frame, or frame itself; NULL counts as {} */
 	struct peer *peer; /* of types that ask for membership; not valid over an await */
 	uint64_t ticket; /* of the window */
 	uint64_t begun_us;
 	bool replay_producers; /* after the ACK (B6) */
+	uint8_t msg_id_len;
+	char msg_id[ENV_MSG_ID_MAX_BYTES]; /* as sent: the relay overwrites the frame's */
 };
 
 /** A frame that waits for an earlier one. */
@@ -61,6 +63,8 @@ struct session {
 
 	char *device_id;
 	char *user_id; /* NULL until AUTH_OK */
+	struct user *user; /* the same in users.c */
+	TAILQ_ENTRY(session) user_link; /* of that user */
 	uint64_t auth_request; /* id of the AUTH that was accepted last */
 	uint64_t expires_sec; /* of its token, Unix time; 0 = does not */
 	struct seq_entry *seq_entry; /* of device_id, while authenticated */
@@ -68,6 +72,7 @@ struct session {
 	bool caps_insertable_streams;
 	bool caps_sframe;
 	bool caps_double_ratchet;
+	struct frame_format caps_frames;
 	struct peer *peer; /* the membership that belongs to this connection, or NULL */
 
 	struct env_window window;
@@ -80,9 +85,10 @@ struct session {
 
 	/* resume.c */
 	bool wants_resume; /* HELLO.client.ext */
+	bool wants_speaker; /* the same */
 	bool claimed; /* a HELLO came with its token */
 	bool parked; /* the socket is gone, conn is NULL */
-	char resume_token[UUID_BYTES]; /* "" = none that is remembered */
+	char resume_token[UUID_BYTES]; /* its hash; "" = none that is remembered */
 	struct table_node by_token;
 	TAILQ_ENTRY(session) park_link;
 	uint64_t parked_until_us;
@@ -90,6 +96,11 @@ struct session {
 
 	bool closing; /* io.close() was asked for: nothing more is read */
 };
+
+/** Who it is, for the log (sfu-ctl/log.h): in every line about a connection. */
+#define SESSION_LOG_IDS(s)                                                                         \
+	log_num("conn", (int64_t)(s)->id), log_str("peer", (s)->remote_address),                   \
+		log_str("device", (s)->device_id), log_str("user", (s)->user_id)
 
 /** Tell a member apart from a device that only has the name: the peer of this connection. */
 struct peer *session_member(const struct session *s);
@@ -100,6 +111,15 @@ int session_set_device(struct session *s, const char *device_id);
 /** HELLO of a device that was here before: go on after the last seq it was given (C2). */
 void session_continue_seq(struct session *s);
 
+/** Go on after this seq, if that is ahead (C2, B9). */
+void session_pass_seq(struct session *s, uint64_t seq);
+
+/**
+ * Go on after what other nodes may have given to this client so far (numbering.h): when it says who it
+ * is, and when it enters a room, since its connection may have waited beside one of theirs until then.
+ */
+void session_pass_clock(struct session *s);
+
 /** AUTH_OK. 0 or -ENOMEM. */
 int session_set_user(struct session *s, const char *user_id);
 
@@ -108,6 +128,13 @@ enum rate_verdict session_rate(struct session *s, enum rate_kind kind);
 
 /** Ask ws.c to close; frames that come until then are not read. */
 void session_shut(struct session *s, uint16_t code, const char *reason);
+
+/**
+ * A session that was there before a restart (restore.c): authenticated, without a connection;
+ * resume_restore() follows. NULL when out of memory, or its number is taken.
+ */
+struct session *session_restore(
+	struct core *c, uint64_t id, const char *device_id, const char *user_id);
 
 /** Frees it; its room is left. */
 void session_destroy(struct session *s, bool clean);

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "sfu-ctl/fault.h"
+#include "sfu-ctl/migrate.h"
 
 /** Upper bounds of the buckets of join times, in microseconds; one more bucket is above the last. */
 #define TALLY_JOIN_LIST(X)                                                                         \
@@ -35,6 +36,7 @@ struct tally {
 	uint64_t rekeys[TALLY_REKEYS]; /* epochs begun, and rekeys that came to nothing */
 	uint64_t joins[TALLY_JOIN_BUCKETS]; /* ROOM_JOINs that were accepted, by their time */
 	uint64_t join_us; /* of all of them */
+	uint64_t moves[MIGRATE_REASONS]; /* times that a room was asked to go, by reason */
 };
 
 /** A ROOM_JOIN took so long from its arrival to its ACK. */

@@ -5,15 +5,26 @@
 #include "sfu-ctl/core_impl.h"
 #include "sfu-ctl/payload.h"
 #include "sfu-ctl/producer.h"
+#include "sfu-ctl/remember.h"
 #include "sfu-ctl/room.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
 #include <openssl/crypto.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct transport *transport_create(struct peer *p, bool send)
+{
+	struct core *c = p->room->core;
+	char id[UUID_BYTES];
+
+	core_new_id(c, &c->transports, "tr_", id);
+	return transport_restore(p, id, send);
+}
+
+struct transport *transport_restore(struct peer *p, const char *id, bool send)
 {
 	struct core *c = p->room->core;
 	struct transport *t = calloc(1, sizeof(*t));
@@ -22,7 +33,7 @@ struct transport *transport_create(struct peer *p, bool send)
 		return NULL;
 	t->peer = p;
 	t->send = send;
-	core_new_id(c, &c->transports, "tr_", t->id);
+	snprintf(t->id, sizeof(t->id), "%s", id);
 	if (table_add(&c->transports, &t->by_id, t->id, strlen(t->id)) < 0) {
 		free(t);
 		return NULL;
@@ -51,15 +62,16 @@ void transport_destroy(struct transport *t)
 	struct peer *p = t->peer;
 	struct core *c = p->room->core;
 
+	forget_transport(t);
 	if (t->media != 0) {
 		table_remove(&c->transports_by_media, &t->by_media);
-		if (c->media_on)
-			media_transport_delete(c->media, t->media);
+		media_transport_delete(c->media, t->media);
 	}
 	table_remove(&c->transports, &t->by_id);
 	TAILQ_REMOVE(&p->transports, t, link);
 	p->transport_count--;
 	OPENSSL_cleanse(&t->ice, sizeof(t->ice));
+	OPENSSL_cleanse(&t->ice_next, sizeof(t->ice_next));
 	free(t);
 }
 
@@ -141,10 +153,13 @@ static struct json_object *describe_candidate(const struct sfu_address *a, uint3
 	struct json_object *candidate = json_object_new_object();
 	// RFC 8445, 5.1.2.1: host, component 1; the local preference falls with the index.
 	uint32_t priority = 126u << 24 | (65535u - index) << 8 | 255u;
-	char text[INET6_ADDRSTRLEN] = "";
+	char text[INET6_ADDRSTRLEN] = "", foundation[24] = "udpcandidate";
 
 	inet_ntop(a->family == 6 ? AF_INET6 : AF_INET, a->addr, text, sizeof(text));
-	put_string(candidate, "foundation", "udpcandidate");
+	// One per address (RFC 8445, 5.1.1.3); the first is named as clients have always seen it.
+	if (index > 0)
+		snprintf(foundation, sizeof(foundation), "udpcandidate%u", index);
+	put_string(candidate, "foundation", foundation);
 	put_number(candidate, "priority", priority);
 	put_string(candidate, "ip", text);
 	put_string(candidate, "address", text);
@@ -154,41 +169,51 @@ static struct json_object *describe_candidate(const struct sfu_address *a, uint3
 	return candidate;
 }
 
-static void describe_media(const struct transport *t, struct json_object *ice,
-	struct json_object *candidates, struct json_object *dtls)
+void transport_describe_ice(const struct transport *t, struct json_object *payload)
 {
 	const struct media *m = t->peer->room->core->media;
-	const struct media_info *info = media_info(m);
-	struct json_object *fingerprint = json_object_new_object();
-	struct json_object *fingerprints = json_object_new_array();
+	struct json_object *ice = json_object_new_object();
+	struct json_object *candidates = json_object_new_array();
 
-	put_string(ice, "usernameFragment", t->ice.ufrag);
-	put_string(ice, "password", t->ice.pwd);
-	put_bool(ice, "iceLite", true);
-	for (uint32_t i = 0; info != NULL && i < info->address_count; i++)
-		json_object_array_add(candidates, describe_candidate(&info->address[i], i));
+	if (core_media_mode(t->peer->room->core)) {
+		const struct media_info *info = media_info(m);
+
+		put_string(ice, "usernameFragment", t->ice.ufrag);
+		put_string(ice, "password", t->ice.pwd);
+		put_bool(ice, "iceLite", true);
+		for (uint32_t i = 0; info != NULL && i < info->address_count; i++)
+			json_object_array_add(candidates, describe_candidate(&info->address[i], i));
+	}
+	put(payload, "iceParameters", ice);
+	put(payload, "iceCandidates", candidates);
+}
+
+static struct json_object *describe_dtls(const struct transport *t)
+{
+	struct json_object *dtls = json_object_new_object();
+	struct json_object *fingerprints, *fingerprint;
+
+	if (!core_media_mode(t->peer->room->core))
+		return dtls;
+	fingerprint = json_object_new_object();
+	fingerprints = json_object_new_array();
 	// Exactly one: clients take the last of the list (webrtc.md 1).
 	put_string(fingerprint, "algorithm", "sha-256");
-	put_string(fingerprint, "value", media_fingerprint(m));
+	put_string(fingerprint, "value", media_fingerprint(t->peer->room->core->media));
 	json_object_array_add(fingerprints, fingerprint);
 	put_string(dtls, "role", "auto");
 	put(dtls, "fingerprints", fingerprints);
+	return dtls;
 }
 
 struct json_object *transport_describe(const struct transport *t)
 {
 	struct json_object *payload = json_object_new_object();
-	struct json_object *ice = json_object_new_object();
-	struct json_object *candidates = json_object_new_array();
-	struct json_object *dtls = json_object_new_object();
 
-	if (core_media_mode(t->peer->room->core))
-		describe_media(t, ice, candidates, dtls);
 	put_string(payload, "roomId", t->peer->room->id);
 	put_string(payload, "transportId", t->id);
 	put_string(payload, "direction", t->send ? "send" : "recv");
-	put(payload, "iceParameters", ice);
-	put(payload, "iceCandidates", candidates);
-	put(payload, "dtlsParameters", dtls);
+	transport_describe_ice(t, payload);
+	put(payload, "dtlsParameters", describe_dtls(t));
 	return payload;
 }

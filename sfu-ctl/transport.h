@@ -22,13 +22,17 @@ struct transport {
 	bool send; /* client to us */
 	bool live; /* the data plane has it; always in fallback mode */
 	uint64_t media; /* handle, 0 = none */
-	struct media_ice ice; /* wiped by transport_destroy() */
+	struct media_ice ice; /* wiped by transport_destroy(), like the next */
+	struct media_ice ice_next; /* of a restart that the data plane has not answered yet */
 	uint32_t next_mid; /* recv: of the next consumer, never used twice */
 	char cname[SFU_CNAME_BYTES + 1]; /* send: of its first producer, "" = none yet */
 };
 
 /** A new one with a fresh id, in the tables but not live. NULL when out of memory. */
 struct transport *transport_create(struct peer *p, bool send);
+
+/** One that was there before a restart, by its id. NULL when out of memory, or there is one. */
+struct transport *transport_restore(struct peer *p, const char *id, bool send);
 
 /** Remember the data plane's handle. 0 or -ENOMEM. */
 int transport_set_media(struct transport *t, uint64_t handle);
@@ -51,6 +55,9 @@ struct transport *transport_first_recv(const struct peer *p);
 /** Any, also one that is not live. */
 struct transport *transport_find(const struct core *c, const char *id);
 struct transport *transport_by_media(const struct core *c, uint64_t handle);
+
+/** Put iceParameters and iceCandidates into a payload: empty ones in fallback mode. */
+void transport_describe_ice(const struct transport *t, struct json_object *payload);
 
 /** Payload of TRANSPORT_CREATED. */
 struct json_object *transport_describe(const struct transport *t);

@@ -9,6 +9,9 @@
 #include "sfu-ctl/log.h"
 #include "sfu-ctl/loop.h"
 #include "sfu-ctl/proxy.h"
+#include "sfu-ctl/send_queue.h"
+#include "sfu-ctl/service.h"
+#include "sfu-ctl/socket_name.h"
 
 #include <errno.h>
 #include <libwebsockets.h>
@@ -19,6 +22,7 @@
 #include <strings.h>
 #include <sys/queue.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -28,7 +32,18 @@
 /** From the wish to close a connection to cutting it. */
 #define CLOSE_DEADLINE_US 5000000u
 #define HEADER_BYTES 4096
-#define RX_BUFFER_BYTES 4096
+/** What libwebsockets keeps for each connection: most requests fit, the others come in pieces. */
+#define RX_BUFFER_BYTES 1024
+/** What one write takes at most, several messages together. */
+#define WRITE_BYTES 16384u
+/** Answers of one turn that need no queue. */
+#define ANSWERS_BYTES 32768u
+/** Connections that are written to before the turn of the loop is over. */
+#define UNWRITTEN_MAX 32u
+/** Who has so much to read is not read from any more, until half of it has gone. */
+#define PAUSE_BYTES 32768u
+/** A queue that does not move at all for so long belongs to a peer that does not read. */
+#define STALL_US 8000000u
 /** A request's body is read and forgotten up to here; none of our answers needs one. */
 #define BODY_MAX_BYTES 65536u
 #define FILE_CHUNK_BYTES 16384u
@@ -36,23 +51,24 @@
 #define ACCEPT_BYTES 512u
 #define FORWARDED_BYTES 512u
 #define AUTHORIZATION_BYTES 1024u
+/** A timer so late is none that a busy machine explains. */
+#define STOOD_STILL_US 1000000u
 /** Descriptors that are not connections: log, link, curl, TLS files. */
 #define RESERVED_FDS 64u
 #define MAX_FDS 65536u
+/** A hard limit that leaves so few is more likely an oversight than a wish. */
+#define FEW_CONNECTIONS 1000u
 /** Longest subprotocol and list of subprotocols that libwebsockets handles, with NUL. */
 #define SUBPROTOCOL_BYTES 64u
 #define SUBPROTOCOLS_BYTES 127u
+
+/** A ping that carries one octet: libwebsockets keeps the answer to an empty one to itself. */
+static const unsigned char ping_frame[] = {0x89, 0x01, 'h'};
 
 /** The kind of a close frame for lws_write(); private to libwebsockets, 4 in all its versions. */
 #define WRITE_CLOSE ((enum lws_write_protocol)4)
 
 enum { CLOSE_GOING_AWAY = 1001, CLOSE_TOO_BIG = 1009, CLOSE_TRY_LATER = 1013 };
-
-struct message {
-	STAILQ_ENTRY(message) next;
-	size_t len;
-	unsigned char room[]; /* LWS_PRE octets for the frame header, then the text */
-};
 
 /** An HTTP answer under way. */
 struct transfer {
@@ -74,16 +90,21 @@ struct conn {
 	TAILQ_ENTRY(conn) by_silence; /* longest silent first; all open ones */
 	TAILQ_ENTRY(conn) by_ping; /* next ping first; all open ones */
 	TAILQ_ENTRY(conn) by_deadline; /* earliest first; those with a deadline */
+	TAILQ_ENTRY(conn) by_stall; /* earliest first; those whose socket takes no more */
+	TAILQ_ENTRY(conn) by_need; /* those to write to before the loop waits */
 	uint64_t heard_us;
 	uint64_t ping_us;
 	uint64_t deadline_us; /* cut then; 0 = none */
-	STAILQ_HEAD(, message) queue;
-	size_t queued_bytes;
+	uint64_t moved_us; /* when something was written last; 0 = not in by_stall */
+	struct send_queue queue; /* to be written after the answers */
+	uint32_t answers_at, answers_len; /* in ws->answers; 0 octets = none */
 	char *assembly; /* fragments of a message so far */
 	size_t assembly_len, assembly_size;
 	uint16_t close_code; /* not 0: close with this once the queue is empty */
 	char close_reason[64];
 	bool watched; /* in the lists by_silence and by_ping */
+	bool unwritten; /* in the list by_need */
+	bool paused; /* not read from */
 	bool ping_due;
 	bool close_sent;
 	bool clean; /* the peer sent a close frame */
@@ -97,14 +118,27 @@ struct ws {
 	struct core *core;
 	const struct http_site *site;
 	struct listener *listener;
+	struct listener *metrics_listener; /* SFU_METRICS_LISTEN; NULL without */
 	struct lws_context *context;
 	struct lws_vhost *vhost;
 	SSL_CTX *tls; /* the vhost's; NULL without TLS */
-	uv_timer_t timer; /* pings, silence, deadlines */
+	uv_timer_t timer; /* pings, silence, deadlines, stalls */
+	uv_prepare_t prepare; /* writes what the turn of the loop has queued */
 	uint64_t heartbeat_us, silence_us;
+	uint64_t timer_us; /* when the timer is due */
 	uint32_t open, max_open;
 	bool stopping;
-	struct conn_list by_silence, by_ping, by_deadline;
+	bool accepted; /* in this turn of the loop */
+	struct conn_list by_silence, by_ping, by_deadline, by_stall, by_need;
+	uint32_t unwritten; /* in by_need */
+	unsigned char write[LWS_PRE + WRITE_BYTES];
+	/*
+	 * What was sent to connections while they were read from, as it will be written: nearly all answers
+	 * are that, and need no copy for a queue. Empty again when all has been written.
+	 */
+	struct conn *reading;
+	size_t answers_len;
+	unsigned char answers[ANSWERS_BYTES];
 	struct log_limit full_limit, close_limit;
 	lws_retry_bo_t no_validity; /* all zero: libwebsockets' own pings are off */
 	/*
@@ -120,12 +154,15 @@ static const char module[] = "ws";
 /* --- timers of open connections --- */
 
 static void on_timer(uv_timer_t *handle);
+static void write_later(struct conn *conn);
+static void close_slow(struct conn *conn);
 
 static uint64_t earliest_us(const struct ws *ws)
 {
 	const struct conn *silent = TAILQ_FIRST(&ws->by_silence);
 	const struct conn *ping = TAILQ_FIRST(&ws->by_ping);
 	const struct conn *deadline = TAILQ_FIRST(&ws->by_deadline);
+	const struct conn *stalled = TAILQ_FIRST(&ws->by_stall);
 	uint64_t at = UINT64_MAX;
 
 	if (silent != NULL)
@@ -134,6 +171,8 @@ static uint64_t earliest_us(const struct ws *ws)
 		at = ping->ping_us;
 	if (deadline != NULL && deadline->deadline_us < at)
 		at = deadline->deadline_us;
+	if (stalled != NULL && stalled->moved_us + STALL_US < at)
+		at = stalled->moved_us + STALL_US;
 	return at;
 }
 
@@ -146,8 +185,26 @@ static void arm_timer(struct ws *ws)
 		uv_timer_stop(&ws->timer);
 		return;
 	}
+	ws->timer_us = at > now ? at : now;
 	uv_update_time(ws->loop);
 	uv_timer_start(&ws->timer, on_timer, at > now ? (at - now + 999) / 1000 : 0, 0);
+}
+
+/**
+ * We stood still (stopped, or the machine was). What peers said meanwhile waits in their sockets: the
+ * silence was ours. Everybody's times move by as much, so the lists stay in order.
+ */
+static void stood_still(struct ws *ws, uint64_t for_us)
+{
+	struct conn *conn;
+
+	log_warn(module, "stood still", log_num("ms", (int64_t)(for_us / 1000)));
+	TAILQ_FOREACH (conn, &ws->by_silence, by_silence) {
+		conn->heard_us += for_us;
+		conn->ping_us += for_us;
+		conn->deadline_us += conn->deadline_us != 0 ? for_us : 0;
+		conn->moved_us += conn->moved_us != 0 ? for_us : 0;
+	}
 }
 
 static void unwatch(struct conn *conn)
@@ -163,6 +220,23 @@ static void unwatch(struct conn *conn)
 		TAILQ_REMOVE(&ws->by_deadline, conn, by_deadline);
 		conn->deadline_us = 0;
 	}
+	if (conn->moved_us != 0) {
+		TAILQ_REMOVE(&ws->by_stall, conn, by_stall);
+		conn->moved_us = 0;
+	}
+	if (conn->unwritten) {
+		TAILQ_REMOVE(&ws->by_need, conn, by_need);
+		conn->unwritten = false;
+		ws->unwritten--;
+	}
+	conn->answers_len = 0;
+}
+
+/** Which connection a line is about: the core's number, 0 before and after its session's life. */
+static struct log_field log_conn(const struct conn *conn)
+{
+	return log_num(
+		"conn", conn->session == NULL ? 0 : (int64_t)core_session_number(conn->session));
 }
 
 /** Only from our own timer: never from inside libwebsockets or the core. */
@@ -172,6 +246,9 @@ static void cut(struct conn *conn)
 	unwatch(conn);
 	if (conn->close_code == 0)
 		conn->close_code = CLOSE_GOING_AWAY;
+	// What its peer does not take libwebsockets would hold for five seconds more.
+	if (lws_partial_buffered(conn->wsi))
+		shutdown(lws_get_socket_fd(conn->wsi), SHUT_RDWR);
 	lws_set_timeout(conn->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_SYNC);
 }
 
@@ -181,10 +258,12 @@ static void on_timer(uv_timer_t *handle)
 	uint64_t now = loop_now_us();
 	struct conn *conn;
 
+	if (now > ws->timer_us + STOOD_STILL_US)
+		stood_still(ws, now - ws->timer_us);
 	// Each list has one constant delay, so appending keeps it sorted: only what is due is touched.
 	while ((conn = TAILQ_FIRST(&ws->by_silence)) != NULL
 		&& conn->heard_us + ws->silence_us <= now) {
-		log_info(module, "silent peer dropped");
+		log_info(module, "silent peer dropped", log_conn(conn));
 		cut(conn);
 	}
 	while ((conn = TAILQ_FIRST(&ws->by_deadline)) != NULL && conn->deadline_us <= now)
@@ -194,8 +273,10 @@ static void on_timer(uv_timer_t *handle)
 		conn->ping_us = now + ws->heartbeat_us;
 		TAILQ_INSERT_TAIL(&ws->by_ping, conn, by_ping);
 		conn->ping_due = true;
-		lws_callback_on_writable(conn->wsi);
+		write_later(conn);
 	}
+	while ((conn = TAILQ_FIRST(&ws->by_stall)) != NULL && conn->moved_us + STALL_US <= now)
+		close_slow(conn);
 	arm_timer(ws);
 }
 
@@ -205,22 +286,23 @@ static void heard(struct conn *conn)
 
 	if (!conn->watched)
 		return;
-	conn->heard_us = loop_now_us();
+	conn->heard_us = uv_now(ws->loop) * 1000; // of the same clock, from the start of the turn
 	TAILQ_REMOVE(&ws->by_silence, conn, by_silence);
 	TAILQ_INSERT_TAIL(&ws->by_silence, conn, by_silence);
 }
 
 /* --- sending --- */
 
-static void queue_clear(struct conn *conn)
+/** Written before the loop waits again, together with what else comes for it until then. */
+static void write_later(struct conn *conn)
 {
-	struct message *m;
+	struct ws *ws = conn->ws;
 
-	while ((m = STAILQ_FIRST(&conn->queue)) != NULL) {
-		STAILQ_REMOVE_HEAD(&conn->queue, next);
-		free(m);
-	}
-	conn->queued_bytes = 0;
+	if (conn->unwritten)
+		return;
+	TAILQ_INSERT_TAIL(&ws->by_need, conn, by_need);
+	conn->unwritten = true;
+	ws->unwritten++;
 }
 
 void ws_close(void *arg, uint16_t code, const char *reason)
@@ -235,39 +317,162 @@ void ws_close(void *arg, uint16_t code, const char *reason)
 	conn->deadline_us = loop_now_us() + CLOSE_DEADLINE_US;
 	TAILQ_INSERT_TAIL(&conn->ws->by_deadline, conn, by_deadline);
 	arm_timer(conn->ws);
-	lws_callback_on_writable(conn->wsi);
+	write_later(conn);
+}
+
+/** It has had its chance: what it did not read it will not get. */
+static void close_slow(struct conn *conn)
+{
+	uint32_t suppressed = 0;
+
+	if (log_allowed(&conn->ws->close_limit, loop_now_us(), &suppressed))
+		log_warn(module, "peer does not read, closed", log_conn(conn),
+			log_num("queued_bytes", (int64_t)conn->queue.bytes),
+			log_num("suppressed", suppressed));
+	if (conn->moved_us != 0) {
+		TAILQ_REMOVE(&conn->ws->by_stall, conn, by_stall);
+		conn->moved_us = 0;
+	}
+	send_queue_clear(&conn->queue);
+	ws_close(conn, CLOSE_TRY_LATER, "too slow");
+}
+
+/** @param text  NULL: there was no memory for it */
+static void enqueue(struct conn *conn, struct send_text *text, bool latest)
+{
+	if (conn->close_code != 0)
+		return;
+	if (text != NULL && conn->queue.bytes + text->len > conn->ws->config->send_queue_bytes) {
+		close_slow(conn);
+		return;
+	}
+	if (text == NULL || send_queue_add(&conn->queue, text, latest) < 0) {
+		// A gap in the order of messages is worse than a reconnect.
+		ws_close(conn, CLOSE_TRY_LATER, "out of memory");
+		return;
+	}
+	if (conn->queue.bytes > PAUSE_BYTES && !conn->paused) {
+		conn->paused = true;
+		lws_rx_flow_control(conn->wsi, 0);
+	}
+	write_later(conn);
+}
+
+/** An answer to what is being read. False: it takes the queue. */
+static bool add_answer(struct conn *conn, const char *text, size_t len)
+{
+	struct ws *ws = conn->ws;
+	size_t start = ws->answers_len;
+
+	if (ws->reading != conn || conn->close_code != 0 || !send_queue_empty(&conn->queue)
+		|| lws_partial_buffered(conn->wsi))
+		return false;
+	if (conn->answers_len == 0)
+		start += LWS_PRE;
+	else if (conn->answers_at + conn->answers_len != start)
+		return false; // another one's follow its own
+	if (start + SEND_HEADER_BYTES > ANSWERS_BYTES
+		|| len > ANSWERS_BYTES - SEND_HEADER_BYTES - start)
+		return false;
+	if (conn->answers_len == 0)
+		conn->answers_at = (uint32_t)start;
+	ws->answers_len = start + send_text_frame(ws->answers + start, text, len);
+	conn->answers_len = (uint32_t)ws->answers_len - conn->answers_at;
+	write_later(conn);
+	return true;
 }
 
 void ws_send(void *arg, const char *text, size_t len)
 {
-	struct conn *conn = arg;
-	struct message *m;
+	if (!add_answer(arg, text, len))
+		ws_send_all(&arg, 1, text, len, false);
+}
 
-	if (conn->close_code != 0)
-		return;
-	if (len > WS_QUEUE_MAX_BYTES - conn->queued_bytes) {
-		uint32_t suppressed = 0;
+void ws_send_all(void *const *conns, size_t count, const char *text, size_t len, bool latest)
+{
+	struct send_text *copy = send_text_create(text, len);
 
-		if (log_allowed(&conn->ws->close_limit, loop_now_us(), &suppressed))
-			log_warn(module, "peer does not read, closed",
-				log_num("queued_bytes", (int64_t)conn->queued_bytes),
-				log_num("suppressed", suppressed));
-		queue_clear(conn);
-		ws_close(conn, CLOSE_TRY_LATER, "too slow");
-		return;
+	for (size_t i = 0; i < count; i++)
+		enqueue(conns[i], copy, latest);
+	if (copy != NULL)
+		send_text_release(copy);
+}
+
+/**
+ * Write whole frames. What the socket does not take at once is libwebsockets' to keep and to send, and what
+ * is to be encrypted goes through it anyway.
+ */
+static int write_frames(struct conn *conn, unsigned char *frames, size_t len)
+{
+	ssize_t sent = 0;
+
+	if (conn->ws->tls == NULL && !lws_partial_buffered(conn->wsi)) {
+		sent = send(lws_get_socket_fd(conn->wsi), frames, len, MSG_NOSIGNAL);
+		if (sent == (ssize_t)len)
+			return 0;
+		if (sent < 0 && errno != EAGAIN && errno != EINTR)
+			return -1;
+		if (sent < 0)
+			sent = 0;
 	}
-	m = malloc(sizeof(*m) + LWS_PRE + len);
-	if (m == NULL) {
-		// A gap in the order of messages is worse than a reconnect.
-		queue_clear(conn);
-		ws_close(conn, CLOSE_TRY_LATER, "out of memory");
-		return;
+	return lws_write(conn->wsi, frames + sent, len - (size_t)sent, LWS_WRITE_RAW) < 0 ? -1 : 0;
+}
+
+/** A message of its own write: never in pieces, or the answer to a ping could get in between. */
+static int write_long(struct conn *conn)
+{
+	unsigned char *room = malloc(LWS_PRE + send_queue_first_bytes(&conn->queue));
+	int written;
+
+	if (room == NULL)
+		return -1;
+	written = write_frames(conn, room + LWS_PRE, send_queue_take(&conn->queue, room + LWS_PRE));
+	free(room);
+	return written;
+}
+
+static int write_answers(struct conn *conn)
+{
+	size_t len = conn->answers_len;
+
+	conn->answers_len = 0;
+	return write_frames(conn, conn->ws->answers + conn->answers_at, len);
+}
+
+static int write_some(struct conn *conn)
+{
+	unsigned char *room = conn->ws->write + LWS_PRE;
+	size_t len;
+
+	if (send_queue_first_bytes(&conn->queue) > WRITE_BYTES - sizeof(ping_frame))
+		return write_long(conn);
+	len = send_queue_gather(&conn->queue, room, WRITE_BYTES - sizeof(ping_frame));
+	if (conn->ping_due && conn->close_code == 0) {
+		memcpy(room + len, ping_frame, sizeof(ping_frame));
+		len += sizeof(ping_frame);
+		conn->ping_due = false;
 	}
-	m->len = len;
-	memcpy(m->room + LWS_PRE, text, len);
-	STAILQ_INSERT_TAIL(&conn->queue, m, next);
-	conn->queued_bytes += len;
-	lws_callback_on_writable(conn->wsi);
+	return write_frames(conn, room, len);
+}
+
+/** Remember since when the socket takes nothing, and go on reading when it takes enough. */
+static void note_progress(struct conn *conn, bool moved)
+{
+	struct ws *ws = conn->ws;
+
+	if (conn->paused && conn->queue.bytes < PAUSE_BYTES / 2) {
+		conn->paused = false;
+		lws_rx_flow_control(conn->wsi, 1);
+	}
+	if (conn->moved_us != 0 && (moved || send_queue_empty(&conn->queue))) {
+		TAILQ_REMOVE(&ws->by_stall, conn, by_stall);
+		conn->moved_us = 0;
+	}
+	if (send_queue_empty(&conn->queue) || conn->moved_us != 0 || conn->close_code != 0)
+		return;
+	conn->moved_us = loop_now_us();
+	TAILQ_INSERT_TAIL(&ws->by_stall, conn, by_stall);
+	arm_timer(ws);
 }
 
 /**
@@ -280,10 +485,6 @@ static int send_close(struct conn *conn)
 	unsigned char frame[LWS_PRE + 2 + sizeof(conn->close_reason)];
 	size_t len = strlen(conn->close_reason);
 
-	if (lws_send_pipe_choked(conn->wsi)) {
-		lws_callback_on_writable(conn->wsi);
-		return 0;
-	}
 	frame[LWS_PRE] = (unsigned char)(conn->close_code >> 8);
 	frame[LWS_PRE + 1] = (unsigned char)conn->close_code;
 	memcpy(frame + LWS_PRE + 2, conn->close_reason, len);
@@ -291,34 +492,57 @@ static int send_close(struct conn *conn)
 	return lws_write(conn->wsi, frame + LWS_PRE, 2 + len, WRITE_CLOSE) < 0 ? -1 : 0;
 }
 
-/** 0 to go on, -1 to close. */
-static int on_writeable(struct conn *conn)
+/**
+ * Write what is queued, as long as the socket takes it: what did not fit is libwebsockets' to send
+ * first. It passes on frames that are frames already (LWS_WRITE_RAW), so that a result and its ACK, or the
+ * answers to several requests, are one system call. 0 to go on, -1 to close.
+ */
+static int write_queue(struct conn *conn)
 {
-	// libwebsockets keeps the answer to an empty ping to itself.
-	unsigned char ping[LWS_PRE + 1] = {[LWS_PRE] = 'h'};
-	struct message *m;
+	bool moved = conn->answers_len > 0;
 
-	while ((m = STAILQ_FIRST(&conn->queue)) != NULL && !lws_send_pipe_choked(conn->wsi)) {
-		int written = lws_write(conn->wsi, m->room + LWS_PRE, m->len, LWS_WRITE_TEXT);
-
-		STAILQ_REMOVE_HEAD(&conn->queue, next);
-		conn->queued_bytes -= m->len;
-		free(m);
-		if (written < 0)
+	if (moved && write_answers(conn) < 0)
+		return -1;
+	while ((!send_queue_empty(&conn->queue) || conn->ping_due)
+		&& !lws_partial_buffered(conn->wsi)) {
+		if (conn->close_code != 0 && send_queue_empty(&conn->queue))
+			break;
+		if (write_some(conn) < 0)
 			return -1;
+		moved = true;
 	}
-	if (!STAILQ_EMPTY(&conn->queue)) {
+	note_progress(conn, moved);
+	if (lws_partial_buffered(conn->wsi)) {
 		lws_callback_on_writable(conn->wsi);
 		return 0;
 	}
-	if (conn->close_code != 0)
-		return conn->close_sent ? 0 : send_close(conn);
-	if (conn->ping_due && !lws_send_pipe_choked(conn->wsi)) {
-		conn->ping_due = false;
-		if (lws_write(conn->wsi, ping + LWS_PRE, 1, LWS_WRITE_PING) < 0)
-			return -1;
+	return conn->close_code != 0 && !conn->close_sent ? send_close(conn) : 0;
+}
+
+static void write_all(struct ws *ws)
+{
+	struct conn *conn;
+
+	while ((conn = TAILQ_FIRST(&ws->by_need)) != NULL) {
+		TAILQ_REMOVE(&ws->by_need, conn, by_need);
+		conn->unwritten = false;
+		ws->unwritten--;
+		if (write_queue(conn) < 0)
+			lws_set_timeout(
+				conn->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_ASYNC);
 	}
-	return 0;
+	ws->answers_len = 0;
+}
+
+static void on_prepare(uv_prepare_t *handle)
+{
+	struct ws *ws = handle->data;
+
+	write_all(ws);
+	// Its timers are looked at only in its own events: without one the header deadline would wait.
+	if (ws->accepted)
+		lws_cancel_service(ws->context);
+	ws->accepted = false;
 }
 
 /* --- receiving --- */
@@ -336,7 +560,7 @@ static bool assembly_add(struct conn *conn, const char *data, size_t len)
 	size_t need = conn->assembly_len + len;
 
 	if (need > conn->assembly_size) {
-		size_t size = conn->assembly_size != 0 ? conn->assembly_size : RX_BUFFER_BYTES;
+		size_t size = conn->assembly_size != 0 ? conn->assembly_size : 4096;
 		char *bigger;
 
 		while (size < need)
@@ -352,6 +576,13 @@ static bool assembly_add(struct conn *conn, const char *data, size_t len)
 	return true;
 }
 
+static void on_message(struct conn *conn, const char *text, size_t len)
+{
+	conn->ws->reading = conn;
+	core_session_message(conn->session, text, len);
+	conn->ws->reading = NULL;
+}
+
 /** One piece of a frame of a message. */
 static void on_receive(struct conn *conn, const char *data, size_t len)
 {
@@ -359,6 +590,8 @@ static void on_receive(struct conn *conn, const char *data, size_t len)
 	bool whole = lws_is_final_fragment(conn->wsi) && to_come == 0;
 	size_t space = conn->ws->config->max_frame_bytes - conn->assembly_len;
 
+	if (conn->ws->unwritten >= UNWRITTEN_MAX)
+		write_all(conn->ws);
 	heard(conn);
 	if (conn->close_code != 0)
 		return;
@@ -369,7 +602,7 @@ static void on_receive(struct conn *conn, const char *data, size_t len)
 		return;
 	}
 	if (whole && conn->assembly_len == 0) {
-		core_session_message(conn->session, len > 0 ? data : "", len);
+		on_message(conn, len > 0 ? data : "", len);
 		return;
 	}
 	if (len > 0 && !assembly_add(conn, data, len)) {
@@ -377,23 +610,23 @@ static void on_receive(struct conn *conn, const char *data, size_t len)
 		return;
 	}
 	if (whole) {
-		core_session_message(conn->session, conn->assembly, conn->assembly_len);
+		on_message(conn, conn->assembly, conn->assembly_len);
 		assembly_clear(conn);
 	}
 }
 
 /* --- birth and death of a WebSocket --- */
 
-/** Refuse an upgrade: 400 and close (protocol.md A1). */
-static int refuse_upgrade(struct lws *wsi)
+/** Refuse an upgrade: 400 and close (protocol.md A1), or another status. */
+static int refuse_upgrade(struct lws *wsi, const char *status)
 {
-	static const char text[] = "HTTP/1.1 400 Bad Request\r\n"
-				   "Connection: close\r\n"
-				   "Content-Length: 0\r\n\r\n";
+	char text[128];
 	unsigned char out[LWS_PRE + sizeof(text)];
+	int len = snprintf(text, sizeof(text),
+		"HTTP/1.1 %s\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", status);
 
-	memcpy(out + LWS_PRE, text, sizeof(text) - 1);
-	lws_write(wsi, out + LWS_PRE, sizeof(text) - 1, LWS_WRITE_HTTP_HEADERS);
+	memcpy(out + LWS_PRE, text, (size_t)len);
+	lws_write(wsi, out + LWS_PRE, (size_t)len, LWS_WRITE_HTTP_HEADERS);
 	return -1;
 }
 
@@ -420,6 +653,12 @@ static bool take_subprotocol(struct ws *ws, struct lws *wsi)
 	return true;
 }
 
+/** Did it come to SFU_METRICS_LISTEN? on_accept_metrics() marks those. */
+static bool at_metrics(const struct lws *wsi)
+{
+	return lws_get_opaque_user_data(wsi) != NULL;
+}
+
 /**
  * A request wants to be upgraded. The argument of the callback must not be read: libwebsockets 4.1
  * passes freed memory when it does not know the protocol (CVE-2025-11677); its headers are gone
@@ -431,12 +670,15 @@ static int on_upgrade(struct ws *ws, struct lws *wsi)
 
 	if (lws_hdr_total_length(wsi, WSI_TOKEN_UPGRADE) <= 0)
 		return -1;
-	if (ws->stopping || lws_hdr_copy(wsi, upgrade, sizeof(upgrade), WSI_TOKEN_UPGRADE) < 0
+	if (ws->stopping || at_metrics(wsi)
+		|| lws_hdr_copy(wsi, upgrade, sizeof(upgrade), WSI_TOKEN_UPGRADE) < 0
 		|| strcasecmp(upgrade, "websocket") != 0
 		|| lws_hdr_copy(wsi, path, sizeof(path), WSI_TOKEN_GET_URI) < 0
 		|| strcmp(path, "/ws") != 0)
-		return refuse_upgrade(wsi);
-	return take_subprotocol(ws, wsi) ? 0 : refuse_upgrade(wsi);
+		return refuse_upgrade(wsi, "400 Bad Request");
+	if (ws->site->starting)
+		return refuse_upgrade(wsi, "503 Service Unavailable");
+	return take_subprotocol(ws, wsi) ? 0 : refuse_upgrade(wsi, "400 Bad Request");
 }
 
 /** Who it is, by our TLS and address, or as a proxy says that may say so (protocol.md B10). */
@@ -460,7 +702,7 @@ static int on_established(struct ws *ws, struct conn *conn, struct lws *wsi)
 
 	conn->ws = ws;
 	conn->wsi = wsi;
-	STAILQ_INIT(&conn->queue);
+	send_queue_init(&conn->queue);
 	resolve_client(ws, wsi, &client);
 	conn->session = core_session_open(ws->core, conn, client.address);
 	if (conn->session == NULL)
@@ -486,7 +728,7 @@ static void on_closed(struct conn *conn)
 	conn->close_code = CLOSE_GOING_AWAY;
 	core_session_close(conn->session, conn->clean);
 	conn->session = NULL;
-	queue_clear(conn);
+	send_queue_clear(&conn->queue);
 	assembly_clear(conn);
 }
 
@@ -623,6 +865,7 @@ static int on_http(struct ws *ws, struct conn *conn, struct lws *wsi, const char
 		if (strlen(path) != len)
 			path[0] = '\0';
 	}
+	request.at_metrics = at_metrics(wsi);
 	request.has_query = lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_URI_ARGS) > 0;
 	if (lws_hdr_copy(wsi, etag, sizeof(etag), WSI_TOKEN_HTTP_IF_NONE_MATCH) < 0)
 		etag[0] = '\0';
@@ -684,7 +927,7 @@ static int on_event(
 		heard(conn);
 		return 0;
 	case LWS_CALLBACK_SERVER_WRITEABLE:
-		return on_writeable(conn);
+		return write_queue(conn);
 	case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
 		conn->clean = true;
 		// An answer to our own close frame is not answered again.
@@ -713,21 +956,48 @@ static int on_event(
 	}
 }
 
+/** Is there room for a connection? Else fd is closed. */
+static bool has_room(struct ws *ws, int fd)
+{
+	uint32_t suppressed = 0;
+
+	if (ws->open < ws->max_open)
+		return true;
+	if (log_allowed(&ws->full_limit, loop_now_us(), &suppressed))
+		log_warn(module, "too many connections: raise the limit of open files",
+			log_num("limit", ws->max_open), log_num("suppressed", suppressed));
+	close(fd);
+	return false;
+}
+
 static void on_accept(void *arg, int fd)
 {
 	struct ws *ws = arg;
-	uint32_t suppressed = 0;
 
-	if (ws->open >= ws->max_open) {
-		if (log_allowed(&ws->full_limit, loop_now_us(), &suppressed))
-			log_warn(module, "too many connections: raise the limit of open files",
-				log_num("limit", ws->max_open), log_num("suppressed", suppressed));
-		close(fd);
+	if (!has_room(ws, fd))
 		return;
-	}
 	lws_adopt_socket_vhost(ws->vhost, fd);
-	// Its timers are looked at only in its own events: without one the header deadline would wait.
-	lws_cancel_service(ws->context);
+	ws->accepted = true;
+}
+
+/**
+ * The connection is marked, not of a virtual host of its own: among those libwebsockets chooses by the
+ * Host header, which is the client's to write.
+ */
+static void on_accept_metrics(void *arg, int fd)
+{
+	struct ws *ws = arg;
+	lws_sock_file_fd_type socket = {.sockfd = fd};
+	struct lws *wsi;
+
+	if (!has_room(ws, fd))
+		return;
+	// Without LWS_ADOPT_ALLOW_SSL: plain also where the virtual host has a certificate.
+	wsi = lws_adopt_descriptor_vhost(
+		ws->vhost, LWS_ADOPT_SOCKET | LWS_ADOPT_HTTP, socket, NULL, NULL);
+	if (wsi != NULL)
+		lws_set_opaque_user_data(wsi, ws);
+	ws->accepted = true;
 }
 
 /** What libwebsockets has to say: mostly about peers that misbehave. */
@@ -824,6 +1094,11 @@ static bool create_context(struct ws *ws, char *err, size_t err_size)
 	};
 
 	ws->max_open = fds > 2 * RESERVED_FDS ? fds - RESERVED_FDS : fds / 2;
+	if (ws->max_open < FEW_CONNECTIONS)
+		log_warn(module, "few connections: raise the hard limit of open files",
+			log_num("connections", ws->max_open));
+	else
+		log_info(module, "room for connections", log_num("connections", ws->max_open));
 	lws_set_log_level(LLL_ERR | LLL_WARN, on_lws_log);
 	ws->context = lws_create_context(&info);
 	if (ws->context == NULL)
@@ -832,8 +1107,43 @@ static bool create_context(struct ws *ws, char *err, size_t err_size)
 	return ws->context != NULL;
 }
 
+static bool listen_all(struct ws *ws, const struct service *service, char *err, size_t err_size)
+{
+	const struct config *config = ws->config;
+	const struct listener_place main_place = {
+		.address = config->listen_address,
+		.port = (uint16_t)config->port,
+		.address_setting = "SFU_LISTEN",
+		.port_setting = "SFU_PORT",
+		.given_fd = service->main_fd,
+	};
+	struct listener_place metrics_place = {
+		.address_setting = "SFU_METRICS_LISTEN",
+		.port_setting = "SFU_METRICS_LISTEN",
+		.given_fd = service->metrics_fd,
+	};
+	struct socket_name name;
+
+	ws->listener = listener_create(ws->loop, &main_place, on_accept, ws, err, err_size);
+	if (ws->listener == NULL || config->metrics_listen[0] == '\0')
+		return ws->listener != NULL;
+	socket_name_parse(config->metrics_listen, &name); // valid: config.c has checked it
+	metrics_place.address = name.address;
+	metrics_place.port = name.port;
+	ws->metrics_listener
+		= listener_create(ws->loop, &metrics_place, on_accept_metrics, ws, err, err_size);
+	return ws->metrics_listener != NULL;
+}
+
+static void stop_listening(struct ws *ws)
+{
+	listener_destroy(ws->listener);
+	listener_destroy(ws->metrics_listener);
+	ws->listener = ws->metrics_listener = NULL;
+}
+
 struct ws *ws_create(uv_loop_t *loop, const struct config *config, struct core *core,
-	const struct http_site *site, char *err, size_t err_size)
+	const struct http_site *site, const struct service *service, char *err, size_t err_size)
 {
 	struct ws *ws = calloc(1, sizeof(*ws));
 
@@ -850,26 +1160,28 @@ struct ws *ws_create(uv_loop_t *loop, const struct config *config, struct core *
 	TAILQ_INIT(&ws->by_silence);
 	TAILQ_INIT(&ws->by_ping);
 	TAILQ_INIT(&ws->by_deadline);
+	TAILQ_INIT(&ws->by_stall);
+	TAILQ_INIT(&ws->by_need);
 	ws->protocols[0] = (struct lws_protocols){
 		.name = ws->subprotocol,
 		.callback = on_event,
 		.per_session_data_size = sizeof(struct conn),
 		.rx_buffer_size = RX_BUFFER_BYTES,
+		.tx_packet_size = WRITE_BYTES,
 	};
 	uv_timer_init(loop, &ws->timer);
-	ws->timer.data = ws;
+	uv_prepare_init(loop, &ws->prepare);
+	ws->timer.data = ws->prepare.data = ws;
+	uv_prepare_start(&ws->prepare, on_prepare);
+	// It keeps nothing alive.
+	uv_unref((uv_handle_t *)&ws->prepare);
 
-	if (!create_context(ws, err, err_size) || !create_vhost(ws, err, err_size))
-		goto destroy;
-	ws->listener = listener_create(
-		loop, config->listen_address, (uint16_t)config->port, on_accept, ws, err, err_size);
-	if (ws->listener == NULL)
-		goto destroy;
+	if (!create_context(ws, err, err_size) || !create_vhost(ws, err, err_size)
+		|| !listen_all(ws, service, err, err_size)) {
+		ws_destroy(ws);
+		return NULL;
+	}
 	return ws;
-
-destroy:
-	ws_destroy(ws);
-	return NULL;
 }
 
 void ws_stop(struct ws *ws)
@@ -877,16 +1189,19 @@ void ws_stop(struct ws *ws)
 	struct conn *conn;
 
 	ws->stopping = true;
-	listener_destroy(ws->listener);
-	ws->listener = NULL;
+	stop_listening(ws);
 	TAILQ_FOREACH (conn, &ws->by_silence, by_silence)
 		ws_close(conn, CLOSE_GOING_AWAY, "server stops");
 }
 
 int ws_reload_certificate(struct ws *ws, char *err, size_t err_size)
 {
-	if (ws->tls == NULL)
+	if (ws->tls == NULL && ws->config->tls_cert[0] == '\0')
 		return 0;
+	if (ws->tls == NULL || ws->config->tls_cert[0] == '\0') {
+		snprintf(err, err_size, "TLS is switched on and off by a restart");
+		return -EINVAL;
+	}
 	return certificate_use(ws->tls, ws->config->tls_cert, ws->config->tls_key,
 		(int64_t)time(NULL), err, err_size);
 }
@@ -907,10 +1222,10 @@ void ws_destroy(struct ws *ws)
 
 	if (ws == NULL)
 		return;
-	listener_destroy(ws->listener);
-	ws->listener = NULL;
+	stop_listening(ws);
 	remains = ws;
 	if (remains->context != NULL)
 		lws_context_destroy(remains->context);
 	uv_close((uv_handle_t *)&ws->timer, NULL);
+	uv_close((uv_handle_t *)&ws->prepare, NULL);
 }

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <uv.h>
@@ -14,22 +15,27 @@
 struct config;
 struct core;
 struct http_site;
+struct service;
 struct ws;
 
-/** What one connection may have queued; more closes it with 1013. */
-#define WS_QUEUE_MAX_BYTES (1024u * 1024u)
-
 /**
- * Listen. All arguments but err outlive the ws.
+ * Listen. All arguments but service and err outlive the ws.
  * @param site  answers plain HTTP requests
+ * @param service  its sockets are taken, where it has any
  * @param err   receives one line that says what to do, on failure
  * @return NULL on failure
  */
 struct ws *ws_create(uv_loop_t *loop, const struct config *config, struct core *core,
-	const struct http_site *site, char *err, size_t err_size);
+	const struct http_site *site, const struct service *service, char *err, size_t err_size);
 
 /** struct core_io.send: queue a text message for a connection; copied. */
 void ws_send(void *conn, const char *text, size_t len);
+
+/**
+ * struct core_io.send_all: queue one text message for several connections, kept once.
+ * @param latest  it says all that earlier ones of this kind said: those that wait are dropped
+ */
+void ws_send_all(void *const *conns, size_t count, const char *text, size_t len, bool latest);
 
 /** struct core_io.close: close a connection after what is queued was sent, within 5 s. */
 void ws_close(void *conn, uint16_t code, const char *reason);

@@ -22,14 +22,19 @@ struct config {
 	char announced[CONFIG_TEXT_BYTES]; /* what clients are told; "" = address */
 	char hugepages[CONFIG_TEXT_BYTES]; /* auto, on, off */
 	char polling[CONFIG_TEXT_BYTES]; /* adaptive, busy */
+	char turn_clock[CONFIG_TEXT_BYTES]; /* cycles, processor */
 	char engine[CONFIG_TEXT_BYTES]; /* SRTP engine */
 	char lcores[CONFIG_TEXT_BYTES]; /* EAL --lcores; "" = float over all processors */
 	char eal[CONFIG_TEXT_BYTES]; /* further EAL arguments */
 	char log_level[CONFIG_TEXT_BYTES];
+	char standby[CONFIG_TEXT_BYTES]; /* on, off */
 	uint32_t media_port;
+	uint32_t consent_sec;
 	uint32_t workers;
 	uint32_t memory_mb;
 	uint32_t mbufs;
+	uint32_t history_packets; /* 0 = half of mbufs */
+	uint32_t history_ms;
 	uint32_t max_rooms, max_peers, max_transports, max_producers, max_consumers;
 };
 

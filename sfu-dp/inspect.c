@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "sfu-dp/house.h"
+#include "sfu-dp/keeper/tie.h"
 
 #define REQUEST_BYTES 64u
 #define CLIENT_LIFETIME_US 5000000u
@@ -77,6 +78,23 @@ static void client_accept(struct inspect *in)
 		listen_on(in, false);
 }
 
+/** The keeper does it; that it was asked is all that can be said here. */
+static struct json_object *hand_over(struct house *h)
+{
+	struct json_object *reply = json_object_new_object();
+
+	if (h->tie->fd < 0) {
+		json_object_object_add(reply, "error",
+			json_object_new_string(
+				"there is no keeper that could start a new process"));
+		return reply;
+	}
+	tie_send(h->tie->fd, TIE_HAND_OVER, 0);
+	json_object_object_add(reply, "handover", json_object_new_string("begun"));
+	json_object_object_add(reply, "pid", json_object_new_int((int)getpid()));
+	return reply;
+}
+
 static void client_answer(struct inspect *in, struct client *c)
 {
 	struct json_object *reply = NULL;
@@ -85,12 +103,15 @@ static void client_answer(struct inspect *in, struct client *c)
 
 	if (!strncmp(c->request, "show ", 5))
 		reply = show(in->house, c->request + 5);
+	else if (!strcmp(c->request, "handover"))
+		reply = hand_over(in->house);
 	if (!reply) {
 		reply = json_object_new_object();
 		json_object_object_add(reply, "error",
 			json_object_new_string(
 				"unknown request; ask for: show transports, producers, "
-				"consumers, rooms, workers, drops, link, ports, config"));
+				"consumers, rooms, workers, drops, link, ports, config; "
+				"or handover"));
 	}
 	text = json_object_to_json_string_length(reply, JSON_C_TO_STRING_PLAIN, &len);
 	c->answer = malloc(len + 1);

@@ -29,6 +29,9 @@
 #define PENDING 4u
 #define HELLO_TIME_US 1000000u
 #define LISTEN_BACKLOG 8
+#define MALFORMED_PER_CALL 16u
+// A region is taken from the kernel in pieces: as a whole it would hold a turn up for milliseconds.
+#define PIECE_BYTES (256u << 10)
 #define PATH_BYTES 97u
 // The refusal of strangers is worth a line, not a full disk.
 #define REFUSAL_LOG_US 1000000u
@@ -39,6 +42,7 @@ struct pending {
 	int fd; /* -1: free */
 	uint64_t deadline_us;
 	struct ucred cred;
+	char name[16]; /* as it calls itself */
 };
 
 struct link {
@@ -52,6 +56,15 @@ struct link {
 	struct pending pending[PENDING];
 	uint64_t last_refusal_log_us;
 	uint64_t last_generation;
+
+	/* The attach that is being made; NULL while there is none. */
+	struct pending *guest;
+	int region_fd;
+	size_t region_taken; /* octets of it that we have */
+
+	/* The region of the attach before, on its way back to the kernel; NULL when it is there. */
+	uint8_t *old_region;
+	size_t old_bytes, old_given; /* octets of it that are back already */
 
 	/* The present attach; peer_fd is -1 and region NULL while there is none. */
 	int peer_fd, wake_dp_fd, wake_ctl_fd;
@@ -82,6 +95,14 @@ static void close_fd(int *fd)
 	if (*fd >= 0)
 		close(*fd);
 	*fd = -1;
+}
+
+// Closing ends no watch while the other side holds the same eventfd: it could wake us for ever.
+static void unwatch_and_close(const struct link *link, int *fd)
+{
+	if (*fd >= 0)
+		epoll_ctl(link->epoll_fd, EPOLL_CTL_DEL, *fd, NULL);
+	close_fd(fd);
 }
 
 static int watch(const struct link *link, int fd, uint32_t tag)
@@ -133,31 +154,36 @@ static void header_fill(const struct link *link, struct sfu_region_header *h)
 	h->dp_instance = o->dp_instance;
 }
 
-// A fresh region, its memory taken now (a page that cannot be had later would be a SIGBUS) and its
-// size sealed (so would a page that the peer cut off). Returns the memfd or -1 with errno.
-static int region_create(struct link *link)
+// The next piece of a fresh region, its memory taken now: a page that cannot be had later would be a
+// SIGBUS. Returns 0 or -1 with errno.
+static int region_take(struct link *link)
+{
+	size_t bytes = link->region_bytes - link->region_taken;
+
+	if (bytes > PIECE_BYTES)
+		bytes = PIECE_BYTES;
+	errno = posix_fallocate(link->region_fd, (off_t)link->region_taken, (off_t)bytes);
+	if (errno != 0)
+		return -1;
+	link->region_taken += bytes;
+	return 0;
+}
+
+// All of its memory is there: seal its size, for a page that the peer cuts off would be a SIGBUS too,
+// and write down what it is. Returns 0 or -1 with errno.
+static int region_open(struct link *link)
 {
 	struct sfu_region_header header;
-	int saved, fd;
 
 	header_fill(link, &header);
-	fd = memfd_create("sfu-link", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (fd < 0)
+	if (fcntl(link->region_fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
 		return -1;
-	saved = posix_fallocate(fd, 0, (off_t)header.region_bytes);
-	if (saved != 0)
-		goto close_memfd;
-	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
-		saved = errno;
-		goto close_memfd;
-	}
-	link->region = mmap(NULL, header.region_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	link->region = mmap(
+		NULL, header.region_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, link->region_fd, 0);
 	if (link->region == MAP_FAILED) {
-		saved = errno;
 		link->region = NULL;
-		goto close_memfd;
+		return -1;
 	}
-	link->region_bytes = header.region_bytes;
 	// Keys pass through it.
 	madvise(link->region, link->region_bytes, MADV_DONTDUMP);
 	memcpy(link->region, &header, sizeof(header));
@@ -165,18 +191,37 @@ static int region_create(struct link *link)
 	for (int i = 0; i < SFU_RING_COUNT; i++)
 		sfu_ring_attach(&link->ring[i], link->region + header.ring[i].offset_bytes,
 			shape[i].slots, shape[i].slot_bytes);
-	return fd;
-
-close_memfd:
-	close(fd);
-	errno = saved;
-	return -1;
+	return 0;
 }
 
-static void region_destroy(struct link *link)
+static void old_region_end(struct link *link)
 {
-	if (link->region != NULL)
-		munmap(link->region, link->region_bytes);
+	if (link->old_region != NULL)
+		munmap(link->old_region, link->old_bytes);
+	link->old_region = NULL;
+}
+
+// Whoever else maps it, its memory goes, keys and all.
+static void old_region_give(struct link *link)
+{
+	size_t bytes = link->old_bytes - link->old_given;
+
+	if (bytes > PIECE_BYTES)
+		bytes = PIECE_BYTES;
+	if (bytes > 0 && madvise(link->old_region + link->old_given, bytes, MADV_REMOVE) == 0) {
+		link->old_given += bytes;
+		return;
+	}
+	old_region_end(link);
+}
+
+static void region_let_go(struct link *link)
+{
+	// It would be long gone, had turns passed in between as they do.
+	old_region_end(link);
+	link->old_region = link->region;
+	link->old_bytes = link->region_bytes;
+	link->old_given = 0;
 	link->region = NULL;
 	link->stats = NULL;
 	memset(link->ring, 0, sizeof(link->ring));
@@ -188,9 +233,9 @@ static void detach(struct link *link, int priority, const char *why)
 {
 	say(link, priority, "link: control plane \"%s\" (pid %d) detached: %s", link->figures.name,
 		(int)link->figures.pid, why);
-	region_destroy(link);
-	close_fd(&link->peer_fd);
-	close_fd(&link->wake_dp_fd);
+	region_let_go(link);
+	unwatch_and_close(link, &link->peer_fd);
+	unwatch_and_close(link, &link->wake_dp_fd);
 	close_fd(&link->wake_ctl_fd);
 	link->generation = 0;
 	link->figures.detaches++;
@@ -242,57 +287,92 @@ static void name_copy(char out[17], const char name[16])
 		out[i] = isprint((unsigned char)name[i]) && name[i] != '"' ? name[i] : '?';
 }
 
-static void attach(
+// The attach that was being made comes to nothing. Without a guest nothing was begun.
+static void attach_undo(struct link *link)
+{
+	if (link->guest != NULL)
+		close_fd(&link->guest->fd);
+	link->guest = NULL;
+	close_fd(&link->region_fd);
+	unwatch_and_close(link, &link->wake_dp_fd);
+	close_fd(&link->wake_ctl_fd);
+	region_let_go(link);
+}
+
+static void attach_refuse(struct link *link)
+{
+	say(link, LOG_ERR, "link: no region for pid %d: %s", (int)link->guest->cred.pid,
+		strerror(errno));
+	link->figures.refused_memory++;
+	refuse(link->guest, SFU_WELCOME_NO_MEMORY);
+	attach_undo(link);
+}
+
+static void attach_begin(
 	struct link *link, struct pending *p, const struct sfu_hello *hello, uint64_t now_us)
 {
-	struct sfu_welcome welcome = {
+	struct sfu_region_header header;
+
+	link->guest = p;
+	memcpy(p->name, hello->name, sizeof(p->name));
+	// From the clock, so that it also rises across a restart of ours.
+	link->last_generation = now_us > link->last_generation ? now_us : link->last_generation + 1;
+	header_fill(link, &header);
+	link->region_bytes = header.region_bytes;
+	link->region_taken = 0;
+	link->region_fd = memfd_create("sfu-link", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	link->wake_dp_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	link->wake_ctl_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (link->region_fd < 0 || link->wake_dp_fd < 0 || link->wake_ctl_fd < 0
+		|| watch(link, link->wake_dp_fd, TAG_WAKE) != 0)
+		attach_refuse(link);
+}
+
+// The region is whole: the guest becomes the control plane.
+static void attach_end(struct link *link)
+{
+	const struct sfu_welcome welcome = {
 		.magic = SFU_ABI_MAGIC,
 		.abi_version = SFU_ABI_VERSION,
 		.status = SFU_WELCOME_OK,
+		.region_bytes = link->region_bytes,
+		.generation = link->last_generation,
 	};
 	struct epoll_event event = {.events = EPOLLIN, .data.u32 = TAG_PEER};
-	int region_fd, fds[3];
+	struct pending *p = link->guest;
+	int fds[3];
 
-	// From the clock, so that it also rises across a restart of ours.
-	link->last_generation = now_us > link->last_generation ? now_us : link->last_generation + 1;
-	region_fd = region_create(link);
-	link->wake_dp_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	link->wake_ctl_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (region_fd < 0 || link->wake_dp_fd < 0 || link->wake_ctl_fd < 0
-		|| watch(link, link->wake_dp_fd, TAG_WAKE) != 0) {
-		say(link, LOG_ERR, "link: no region for pid %d: %s", (int)p->cred.pid,
-			strerror(errno));
-		link->figures.refused_memory++;
-		refuse(p, SFU_WELCOME_NO_MEMORY);
-		goto undo;
+	if (region_open(link) != 0) {
+		attach_refuse(link);
+		return;
 	}
-	welcome.region_bytes = link->region_bytes;
-	welcome.generation = link->last_generation;
-	fds[0] = region_fd;
+	fds[0] = link->region_fd;
 	fds[1] = link->wake_dp_fd;
 	fds[2] = link->wake_ctl_fd;
-	if (send_welcome(p->fd, &welcome, fds, 3) != 0)
-		goto undo;
-	if (epoll_ctl(link->epoll_fd, EPOLL_CTL_MOD, p->fd, &event) != 0)
-		goto undo;
-	close(region_fd);
+	if (send_welcome(p->fd, &welcome, fds, 3) != 0
+		|| epoll_ctl(link->epoll_fd, EPOLL_CTL_MOD, p->fd, &event) != 0) {
+		attach_undo(link);
+		return;
+	}
+	close_fd(&link->region_fd);
+	link->guest = NULL;
 	link->peer_fd = p->fd;
 	p->fd = -1;
 	link->generation = link->last_generation;
 	link->figures.attaches++;
 	link->figures.pid = p->cred.pid;
 	link->figures.uid = p->cred.uid;
-	name_copy(link->figures.name, hello->name);
+	name_copy(link->figures.name, p->name);
 	say(link, LOG_NOTICE, "link: control plane \"%s\" (pid %d) attached, generation %llu",
 		link->figures.name, (int)p->cred.pid, (unsigned long long)link->generation);
-	return;
+}
 
-undo:
-	close_fd(&p->fd);
-	close_fd(&region_fd);
-	close_fd(&link->wake_dp_fd);
-	close_fd(&link->wake_ctl_fd);
-	region_destroy(link);
+static void attach_go_on(struct link *link)
+{
+	if (region_take(link) != 0)
+		attach_refuse(link);
+	else if (link->region_taken == link->region_bytes)
+		attach_end(link);
 }
 
 // --- newcomers ---------------------------------------------------------------------------------
@@ -362,6 +442,11 @@ static void read_hello(struct link *link, struct pending *p, uint64_t now_us)
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
+	// Nothing more is said after the hello.
+	if (p == link->guest) {
+		attach_undo(link);
+		return;
+	}
 	if (n <= 0) {
 		close_fd(&p->fd);
 		return;
@@ -379,13 +464,13 @@ static void read_hello(struct link *link, struct pending *p, uint64_t now_us)
 		link->figures.refused_hello++;
 		say_refusal(link, now_us, "refused pid %d: malformed hello", (int)p->cred.pid);
 		refuse(p, SFU_WELCOME_MALFORMED);
-	} else if (link_attached(link)) {
+	} else if (link_attached(link) || link->guest != NULL) {
 		link->figures.refused_busy++;
 		say_refusal(link, now_us, "refused pid %d: pid %d is attached", (int)p->cred.pid,
-			(int)link->figures.pid);
+			(int)(link->guest != NULL ? link->guest->cred.pid : link->figures.pid));
 		refuse(p, SFU_WELCOME_BUSY);
 	} else {
-		attach(link, p, &hello, now_us);
+		attach_begin(link, p, &hello, now_us);
 	}
 }
 
@@ -424,11 +509,15 @@ void link_poll(struct link *link, uint64_t now_us)
 	for (uint32_t i = 0; i < PENDING; i++) {
 		struct pending *p = &link->pending[i];
 
-		if (p->fd >= 0 && now_us >= p->deadline_us) {
+		if (p->fd >= 0 && p != link->guest && now_us >= p->deadline_us) {
 			link->figures.refused_hello++;
 			close_fd(&p->fd);
 		}
 	}
+	if (link->old_region != NULL)
+		old_region_give(link);
+	if (link->guest != NULL)
+		attach_go_on(link);
 	for (int i = 0; i < count; i++) {
 		if (events[i].data.u32 != TAG_LISTEN)
 			continue;
@@ -506,22 +595,32 @@ bool link_push_event(struct link *link, const struct sfu_event *event)
 	return true;
 }
 
-uint32_t link_event_room(struct link *link)
+static uint32_t room_in(struct link *link, enum sfu_ring_id id)
 {
 	uint32_t room;
 
 	if (!link_attached(link))
 		return 0;
-	room = sfu_ring_room(&link->ring[SFU_RING_EVENT]);
-	if (link->ring[SFU_RING_EVENT].poisoned)
+	room = sfu_ring_room(&link->ring[id]);
+	if (link->ring[id].poisoned)
 		poisoned(link);
 	return room;
 }
 
+uint32_t link_event_room(struct link *link)
+{
+	return room_in(link, SFU_RING_EVENT);
+}
+
+uint32_t link_dtls_room(struct link *link)
+{
+	return room_in(link, SFU_RING_DTLS_TO_CTL);
+}
+
 bool link_pop_dtls(struct link *link, struct sfu_dtls_record *out)
 {
-	// Bounded by the ring: a peer that only ever pushes impossible lengths gets one ring's worth.
-	for (uint32_t i = 0; i < SFU_DTLS_SLOTS; i++) {
+	// Bounded, for a peer that pushes impossible lengths as fast as we look at them.
+	for (uint32_t i = 0; i < MALFORMED_PER_CALL; i++) {
 		if (!pop(link, SFU_RING_DTLS_TO_DP, out, false))
 			return false;
 		if (out->len >= 1 && out->len <= SFU_DTLS_MAX_BYTES) {
@@ -557,7 +656,7 @@ int link_fd(const struct link *link)
 bool link_prepare_sleep(struct link *link)
 {
 	if (!link_attached(link))
-		return true;
+		return link->guest == NULL;
 	if (!sfu_ring_sleep(&link->ring[SFU_RING_CMD]))
 		return false;
 	if (sfu_ring_sleep(&link->ring[SFU_RING_DTLS_TO_DP]))
@@ -710,6 +809,7 @@ struct link *link_create(const struct link_options *options, char *err, size_t e
 	snprintf(link->path, sizeof(link->path), "%s", options->path);
 	link->options.path = link->path;
 	link->listen_fd = link->peer_fd = link->wake_dp_fd = link->wake_ctl_fd = -1;
+	link->region_fd = -1;
 	for (uint32_t i = 0; i < PENDING; i++)
 		link->pending[i].fd = -1;
 	if (options->group != NULL) {
@@ -751,6 +851,8 @@ void link_destroy(struct link *link)
 		return;
 	if (link_attached(link))
 		detach(link, LOG_NOTICE, "we stop");
+	attach_undo(link);
+	old_region_end(link);
 	for (uint32_t i = 0; i < PENDING; i++)
 		close_fd(&link->pending[i].fd);
 	// A successor may have replaced the file already.

@@ -58,7 +58,10 @@ struct link *link_create(const struct link_options *options, char *err, size_t e
 /** Detach, close, remove the socket file if it is still ours. NULL is fine. */
 void link_destroy(struct link *link);
 
-/** Accept, answer, notice death. At most a few system calls; one when nothing happened. */
+/**
+ * Accept, answer, notice death. At most a few system calls; one when nothing happened. An attach takes
+ * several turns, while link_prepare_sleep() says no.
+ */
 void link_poll(struct link *link, uint64_t now_us);
 
 /** True while a control plane is attached. Any call below may find the attach poisoned and end it. */
@@ -76,11 +79,17 @@ bool link_push_event(struct link *link, const struct sfu_event *event);
 /** Free event slots now; 0 while detached. Pop a command only while its answer has room. */
 uint32_t link_event_room(struct link *link);
 
-/** Next datagram from a handshake to a client. len is checked: 1..SFU_DTLS_MAX_BYTES. */
+/**
+ * Next datagram from a handshake to a client. len is checked: 1..SFU_DTLS_MAX_BYTES.
+ * @return false when there is none, or none after a few of impossible length
+ */
 bool link_pop_dtls(struct link *link, struct sfu_dtls_record *out);
 
 /** Punt one datagram. False when detached, full (counted in dtls_lost) or of impossible length. */
 bool link_push_dtls(struct link *link, const struct sfu_dtls_record *record);
+
+/** Datagrams that there is room for now; 0 while detached. */
+uint32_t link_dtls_room(struct link *link);
 
 /** The statistics page of the present attach, NULL while detached. Ask again before each use. */
 struct sfu_stats_page *link_stats_page(struct link *link);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /**
  * One structured line per message on stderr: "ts=… level=… module=… msg=…" and key=value pairs.
- * Main and housekeeping thread only; workers count, they do not log.
+ * Any thread but a worker's: a line is one write, and nothing is kept. Workers count, they do not log.
  */
 #pragma once
 

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /**
  * sfu-dp: start in named phases, undo backwards. A start that fails says in one line what to do.
+ * Called by people it is the keeper, which calls it again to be the process that forwards.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_launch.h>
@@ -11,6 +14,7 @@
 #include <rte_log.h>
 #include <rte_malloc.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,10 +27,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "sfu-dp/buffers.h"
 #include "sfu-dp/config.h"
 #include "sfu-dp/house.h"
 #include "sfu-dp/inspect.h"
+#include "sfu-dp/keeper/keeper.h"
+#include "sfu-dp/keeper/tie.h"
 #include "sfu-dp/log.h"
+#include "sfu-dp/state/memory.h"
+#include "sfu-dp/state/restore.h"
 #include "sfu-dp/table/tuple.h"
 #include "sfu-dp/table/ufrag.h"
 
@@ -50,9 +59,16 @@ struct dp {
 	struct rte_hash *ufrags;
 	struct worker *workers;
 	struct house house;
-	char runtime[160]; /* directory in which the EAL makes its own, "" = its default */
-	bool runtime_is_ours;
+	struct tie tie; /* to the keeper */
+	struct state state; /* stream state; open from state_start() on */
+	void *state_memory; /* it lies there; NULL = there is none */
+	size_t state_bytes;
+	bool state_is_whole; /* to be adopted */
 	bool eal_is_up;
+	pthread_t warmer; /* brings the tables into memory */
+	bool warming; /* it was started */
+	bool is_warm; /* it has ended, before anything was forwarded */
+	atomic_bool warm_stop;
 	char eal_said[160]; /* first line of what the EAL said while it started */
 	char eal_text[CONFIG_TEXT_BYTES];
 	char vdev[CONFIG_TEXT_BYTES + 128];
@@ -61,6 +77,14 @@ struct dp {
 	char *argv[EAL_ARGUMENTS];
 	int argc;
 };
+
+static uint64_t clock_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
 
 static int fail(const char *what, const char *why)
 {
@@ -162,49 +186,24 @@ static void eal_arguments(struct dp *dp)
 	eal_add(dp, "--iova-mode=va");
 	eal_add(dp, "--no-telemetry");
 	eal_add(dp, "--log-level=warning");
-	if (port_is_vdev(c->device)) {
+	if (port_is_virtual(c->device)) {
 		eal_add(dp, "--no-pci");
-		eal_add(dp, "--vdev");
-		eal_add(dp, dp->vdev);
-	} else {
+		if (port_is_vdev(c->device) && !dp->tie.waits) {
+			eal_add(dp, "--vdev");
+			eal_add(dp, dp->vdev);
+		}
+	} else if (!dp->tie.waits) {
 		eal_add(dp, "-a");
 		eal_add(dp, c->device);
+	} else {
+		// Nothing yet, though the bus has to be known: no device has this address.
+		eal_add(dp, "-a");
+		eal_add(dp, "ffff:ff:1f.7");
 	}
 	memcpy(dp->eal_text, c->eal, sizeof(dp->eal_text));
 	for (char *save = NULL, *word = strtok_r(dp->eal_text, " ", &save); word;
 		word = strtok_r(NULL, " ", &save))
 		eal_add(dp, word);
-}
-
-/** The EAL makes a directory that it does not remove: in one given to us, or in our own. */
-static void runtime_directory(struct dp *dp)
-{
-	const char *given = getenv("RUNTIME_DIRECTORY");
-
-	if (given) {
-		snprintf(dp->runtime, sizeof(dp->runtime), "%s", given);
-		return;
-	}
-	strcpy(dp->runtime, "/tmp/sfu-dp-XXXXXX");
-	dp->runtime_is_ours = mkdtemp(dp->runtime);
-	if (dp->runtime_is_ours)
-		setenv("RUNTIME_DIRECTORY", dp->runtime, 1);
-	else
-		dp->runtime[0] = 0;
-}
-
-static void runtime_remove(struct dp *dp)
-{
-	char path[192];
-
-	if (!*dp->runtime)
-		return;
-	snprintf(path, sizeof(path), "%s/dpdk/sfu-dp", dp->runtime);
-	rmdir(path);
-	snprintf(path, sizeof(path), "%s/dpdk", dp->runtime);
-	rmdir(path);
-	if (dp->runtime_is_ours && rmdir(dp->runtime))
-		log_line(LOG_WARNING, "main", "runtime directory stays", "path=%s", dp->runtime);
 }
 
 /** What the EAL said goes to the debug log; the first line, the most specific, is kept. */
@@ -255,7 +254,6 @@ static int eal_start(struct dp *dp)
 	if (!port_vdev_arguments(dp->config.device, dp->config.workers, dp->vdev, sizeof(dp->vdev)))
 		return fail("SFU_DP_DEVICE", "too long");
 	eal_arguments(dp);
-	runtime_directory(dp);
 	if (eal_init_quietly(dp) < 0) {
 		char why[512];
 
@@ -287,9 +285,16 @@ static int memory_start(struct dp *dp)
 		.producers = c->max_producers,
 		.consumers = c->max_consumers,
 	};
+	int socket;
 
-	dp->pool = rte_pktmbuf_pool_create("packets", c->mbufs, 256, PKT_PRIV_BYTES,
-		RTE_MBUF_DEFAULT_BUF_SIZE, (int)rte_socket_id());
+	if (c->history_packets > c->mbufs / 4 * 3)
+		return fail("SFU_DP_HISTORY_PACKETS",
+			"more than three quarters of SFU_DP_MBUFS would leave too few for traffic");
+	// Next to the device, where it is known already; a process that waits is told of it later.
+	socket = port_socket(c->device);
+	dp->pool = buffers_create(c->mbufs, socket < 0 ? (int)rte_socket_id() : socket,
+		hugepages_wanted(c) || !port_copies(c->device) ? BUFFERS_EAL : BUFFERS_OWN,
+		(size_t)c->memory_mb << 20);
 	if (!dp->pool)
 		return fail("packet buffers",
 			"not enough memory: raise SFU_DP_MEMORY_MB or lower SFU_DP_MBUFS");
@@ -313,9 +318,8 @@ static int port_start(struct dp *dp)
 	count = port_addresses_parse(dp->config.address, dp->port.address);
 	if (count < 0) {
 		fprintf(stderr,
-			"sfu-dp: SFU_DP_ADDRESS = \"%s\": up to %u IPv4 addresses, comma "
-			"separated, are "
-			"allowed\n",
+			"sfu-dp: SFU_DP_ADDRESS = \"%s\": up to %u IPv4 and IPv6 addresses, comma "
+			"separated, are allowed\n",
 			dp->config.address, PORT_ADDRESSES);
 		return 2;
 	}
@@ -335,15 +339,28 @@ static struct rte_ring *ring_make(const char *kind, unsigned a, unsigned b, unsi
 		name, element, WORKER_RING_SLOTS, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ);
 }
 
+/** In all, over the workers. */
+static uint32_t history_packets(const struct config *c)
+{
+	return c->history_packets ? c->history_packets : c->mbufs / 2;
+}
+
 static bool worker_make(struct dp *dp, unsigned id, unsigned lcore)
 {
 	struct worker *w = &dp->workers[id];
+	struct history_limits history = {
+		.packets = history_packets(&dp->config) / dp->config.workers,
+		.keep_ms = dp->config.history_ms,
+		.producers = dp->config.max_producers,
+	};
 
 	w->id = (uint8_t)id;
 	w->workers = (uint8_t)dp->config.workers;
 	w->spread = dp->port.spreads;
 	w->adaptive = !strcmp(dp->config.polling, "adaptive");
+	turn_meter_set(&w->turn, !strcmp(dp->config.turn_clock, "processor"));
 	w->lcore = lcore;
+	w->consent_us = dp->config.consent_sec * UINT64_C(1000000);
 	w->port = &dp->port;
 	w->queue = (uint16_t)id;
 	w->tx_queue = (uint16_t)id;
@@ -353,11 +370,14 @@ static bool worker_make(struct dp *dp, unsigned id, unsigned lcore)
 	w->qsbr = dp->qsbr;
 	w->tuples = tuple_table_create(id, dp->config.max_transports);
 	w->owned = calloc(dp->config.max_transports, sizeof(*w->owned));
+	w->feedback_due = due_list_create(2 * dp->config.max_transports);
+	if (repair_create(&w->repair, &history, &dp->objects.limits))
+		return false;
 	w->to_house = ring_make("house", id, 0, sizeof(struct worker_notice));
 	w->from_house = ring_make("order", 0, id, sizeof(struct worker_order));
 	if (getrandom(&w->random, sizeof(w->random), 0) != sizeof(w->random) || !w->random)
 		w->random = 1;
-	return w->tuples && w->owned && w->to_house && w->from_house;
+	return w->tuples && w->owned && w->feedback_due && w->to_house && w->from_house;
 }
 
 static int workers_start(struct dp *dp)
@@ -394,6 +414,16 @@ static void link_log(void *ctx, int priority, const char *line)
 	log_line(priority, "link", line, NULL);
 }
 
+static void announce(struct sfu_address *out, const uint8_t ip[16], uint16_t port)
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+	bool is_ip4 = !memcmp(ip, mapped, sizeof(mapped));
+
+	out->family = is_ip4 ? 4 : 6;
+	out->port = port;
+	memcpy(out->addr, is_ip4 ? ip + 12 : ip, is_ip4 ? 4 : 16);
+}
+
 static int link_announce(struct dp *dp, struct link_options *o)
 {
 	const char *text = *dp->config.announced ? dp->config.announced : dp->config.address;
@@ -402,22 +432,89 @@ static int link_announce(struct dp *dp, struct link_options *o)
 
 	if (count < 0) {
 		fprintf(stderr,
-			"sfu-dp: SFU_ANNOUNCED_IP = \"%s\": up to %u IPv4 addresses, comma "
+			"sfu-dp: SFU_ANNOUNCED_IP = \"%s\": up to %u addresses, comma "
 			"separated, are "
 			"allowed\n",
 			text, PORT_ADDRESSES);
 		return 2;
 	}
 	o->address_count = (uint32_t)count;
-	for (int i = 0; i < count; i++) {
-		o->address[i].family = 4;
-		o->address[i].port = (uint16_t)dp->config.media_port;
-		memcpy(o->address[i].addr, address[i] + 12, 4);
-	}
+	for (int i = 0; i < count; i++)
+		announce(&o->address[i], address[i], (uint16_t)dp->config.media_port);
 	return 0;
 }
 
-static int house_start(struct dp *dp)
+static struct state_limits limits_of(const struct config *c)
+{
+	const struct objects_limits objects = {
+		c->max_rooms, c->max_peers, c->max_transports, c->max_producers, c->max_consumers};
+
+	return state_limits_of(&objects);
+}
+
+/** The memory that the keeper holds; what is in it may still change. */
+static int state_map(struct dp *dp)
+{
+	struct state_limits limits = limits_of(&dp->config);
+
+	if (dp->tie.state_fd < 0)
+		return 0;
+	dp->state_bytes = state_bytes(&limits);
+	if (state_memory_size(dp->tie.state_fd) != dp->state_bytes)
+		return fail("stream state", "it has another size; end the keeper, too");
+	dp->state_memory = state_memory_map(dp->tie.state_fd, dp->state_bytes);
+	return dp->state_memory ? 0 : fail("stream state", strerror(errno));
+}
+
+/** Whole, it is adopted; anything else is begun anew. Nobody else writes it any more. */
+static int state_start(struct dp *dp)
+{
+	struct state_limits limits = limits_of(&dp->config);
+	void *memory = dp->state_memory;
+	enum state_status status;
+	uint64_t instance;
+
+	if (!memory)
+		return 0;
+	if (getrandom(&instance, sizeof(instance), 0) != sizeof(instance))
+		return fail("stream state", strerror(errno));
+	status = state_check(memory, dp->state_bytes, &limits);
+	dp->state_is_whole = status == STATE_OK;
+	if (status != STATE_OK && status != STATE_EMPTY) {
+		log_line(LOG_ERR, "state", "the stream state cannot be used, calls start anew",
+			"it_is=\"%s\"", state_status_text(status));
+		if (!state_memory_clear(memory, dp->state_bytes))
+			return fail("stream state", strerror(errno));
+	}
+	if (!dp->state_is_whole)
+		state_format(memory, &limits, instance);
+	state_open(&dp->state, memory);
+	return 0;
+}
+
+static void state_adopt(struct dp *dp)
+{
+	uint64_t before_us = clock_us(), alive_us = dp->state.header->alive_us;
+	struct programme_figures f;
+	unsigned lost;
+
+	lost = programme_adopt(dp->house.programme, before_us);
+	// What waited too long meanwhile is no use to anybody: as after a stop (worker_stood_still).
+	for (unsigned i = 0; port_keeps(dp->config.device) && i < dp->config.workers; i++)
+		dp->workers[i].now_us = alive_us;
+	programme_figures(dp->house.programme, &f);
+	log_line(lost ? LOG_ERR : LOG_NOTICE, "state", "goes on where another process was",
+		"transports=%u producers=%u consumers=%u refused=%u silent_us=%llu took_us=%llu",
+		f.transports, f.producers, f.consumers, lost,
+		(unsigned long long)(before_us - alive_us),
+		(unsigned long long)(clock_us() - before_us));
+}
+
+/**
+ * The names by which others reach us. Before the state is touched: who still holds them forwards with
+ * it, also when nobody knows of him any more.
+ */
+static int sockets_start(struct dp *dp)
 {
 	const struct config *c = &dp->config;
 	struct link_options link = {
@@ -431,6 +528,27 @@ static int house_start(struct dp *dp)
 		.max_producers = c->max_producers,
 		.max_consumers = c->max_consumers,
 	};
+	struct house *h = &dp->house;
+	char why[256];
+	int rc;
+
+	rc = link_announce(dp, &link);
+	if (rc)
+		return rc;
+	if (getrandom(&link.dp_instance, sizeof(link.dp_instance), 0) < 0)
+		return fail("random", "the kernel gives no random numbers");
+	h->link = link_create(&link, why, sizeof(why));
+	if (!h->link)
+		return fail("SFU_LINK", why);
+	h->inspect = inspect_create(c->cli, h, why, sizeof(why));
+	if (!h->inspect)
+		return fail("SFU_DP_CLI", why);
+	return 0;
+}
+
+static int house_make(struct dp *dp)
+{
+	const struct config *c = &dp->config;
 	struct programme_options programme = {
 		.objects = &dp->objects,
 		.engine = srtp_engine_find(c->engine),
@@ -438,10 +556,9 @@ static int house_start(struct dp *dp)
 		.worker_count = c->workers,
 		.qsbr = dp->qsbr,
 		.ufrags = dp->ufrags,
+		.state = dp->state_memory ? &dp->state : NULL,
 	};
 	struct house *h = &dp->house;
-	char why[256];
-	int rc;
 
 	if (!programme.engine) {
 		fprintf(stderr,
@@ -452,11 +569,6 @@ static int house_start(struct dp *dp)
 		fprintf(stderr, " auto\n");
 		return 2;
 	}
-	rc = link_announce(dp, &link);
-	if (rc)
-		return rc;
-	if (getrandom(&link.dp_instance, sizeof(link.dp_instance), 0) < 0)
-		return fail("random", "the kernel gives no random numbers");
 	h->config = c;
 	h->port = &dp->port;
 	h->objects = &dp->objects;
@@ -464,15 +576,55 @@ static int house_start(struct dp *dp)
 	h->workers = dp->workers;
 	h->worker_count = c->workers;
 	h->stop = &stop;
-	if (programme_create(&h->programme, &programme))
+	if (programme_create(&h->programme, &programme)
+		|| transport_events_create(&h->events, &dp->objects) || punts_create(&h->punts))
 		return fail("programme", "not enough memory");
-	h->link = link_create(&link, why, sizeof(why));
-	if (!h->link)
-		return fail("SFU_LINK", why);
-	h->inspect = inspect_create(c->cli, h, why, sizeof(why));
-	if (!h->inspect)
-		return fail("SFU_DP_CLI", why);
+	h->tie = &dp->tie;
+	h->state = programme.state;
 	return 0;
+}
+
+/** The next process may have the port and the names of our sockets: that first, the rest at leisure. */
+static void release(struct dp *dp)
+{
+	inspect_destroy(dp->house.inspect);
+	link_destroy(dp->house.link);
+	dp->house.inspect = NULL;
+	dp->house.link = NULL;
+	port_release(&dp->port);
+	if (!port_is_shareable(dp->config.device))
+		port_close(&dp->port);
+	tie_send(dp->tie.fd, TIE_RELEASED, 0);
+	log_line(LOG_NOTICE, "main", "handed over", NULL);
+}
+
+static void *warm(void *arg)
+{
+	struct dp *dp = arg;
+
+	// Behind everybody who has something to do.
+	setpriority(PRIO_PROCESS, 0, 19);
+	if (objects_warm(&dp->objects, &dp->warm_stop))
+		log_line(LOG_INFO, "main", "the tables are in memory", NULL);
+	return NULL;
+}
+
+/** Without it the tables come into memory as they are used. */
+static void warm_start(struct dp *dp)
+{
+	sigset_t all, before;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	dp->warming = !pthread_create(&dp->warmer, NULL, warm, dp);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+static void warm_end(struct dp *dp)
+{
+	if (dp->warming)
+		pthread_join(dp->warmer, NULL);
+	dp->warming = false;
 }
 
 static int run(struct dp *dp)
@@ -480,10 +632,12 @@ static int run(struct dp *dp)
 	struct house *h = &dp->house;
 	int rc;
 
+	port_begin(&dp->port, dp->qsbr);
 	for (unsigned i = 0; i < h->worker_count; i++) {
 		if (rte_eal_remote_launch(worker_run, &dp->workers[i], dp->workers[i].lcore))
 			return fail("workers", "a worker thread does not start");
 	}
+	tie_send(dp->tie.fd, TIE_READY, 0);
 	// One line on stdout when ready: scripts wait for it.
 	printf("sfu-dp ready: %s, address %s, UDP port %u, %u worker%s, engine %s\n", dp->port.name,
 		dp->config.address, dp->config.media_port, h->worker_count,
@@ -492,11 +646,16 @@ static int run(struct dp *dp)
 	if (*dp->eal_said)
 		log_line(LOG_INFO, "eal", dp->eal_said, NULL);
 	rte_log_set_global_level(RTE_LOG_WARNING);
+	if (!dp->is_warm)
+		warm_start(dp);
 	rc = house_run(h);
-	for (unsigned i = 0; i < h->worker_count; i++)
-		atomic_store_explicit(&dp->workers[i].stop, 1, memory_order_relaxed);
-	rte_eal_mp_wait_lcore();
-	log_line(LOG_INFO, "main", "stopped", NULL);
+	workers_stop(dp->workers, dp->config.workers);
+	if (h->released)
+		release(dp);
+	else
+		log_line(LOG_INFO, "main", "stopped", NULL);
+	atomic_store_explicit(&dp->warm_stop, true, memory_order_relaxed);
+	warm_end(dp);
 	return rc ? 1 : 0;
 }
 
@@ -510,6 +669,78 @@ static void harden(void)
 	umask(0027);
 }
 
+/** While another process forwards there is time to do at once what is otherwise done behind everybody. */
+static void warm_wholly(struct dp *dp)
+{
+	struct state_limits limits = limits_of(&dp->config);
+
+	warm_start(dp);
+	warm_end(dp);
+	dp->is_warm = true;
+	// It is still written: what comes of this look does not count, but now the pages are ours, too.
+	if (dp->state_memory)
+		state_check(dp->state_memory, dp->state_bytes, &limits);
+}
+
+/** Everything that another process with the same port does not mind. */
+static int prepare(struct dp *dp)
+{
+	int rc = 0;
+
+	if (dp->tie.waits && port_plug(dp->config.device, dp->vdev))
+		rc = fail("SFU_DP_DEVICE", "the device cannot be opened");
+	if (!rc)
+		rc = port_start(dp);
+	if (!rc)
+		port_adopt(&dp->port, &dp->tie.given);
+	if (!rc)
+		rc = workers_start(dp);
+	if (!rc)
+		rc = state_map(dp);
+	if (!rc)
+		rc = house_make(dp);
+	return rc;
+}
+
+/** Wait until the other process is dead or has let go. */
+static int stand_by(struct dp *dp)
+{
+	bool prepared = false;
+	int rc = 0;
+
+	tie_send(dp->tie.fd, TIE_STANDING_BY, 0);
+	while (!rc && !atomic_load_explicit(&stop, memory_order_relaxed)) {
+		struct pollfd readable = {.fd = dp->tie.fd, .events = POLLIN};
+
+		poll(&readable, 1, -1);
+		switch (tie_receive(dp->tie.fd, &dp->tie.given)) {
+		case TIE_PREPARE:
+			if (port_is_shareable(dp->config.device)) {
+				rc = prepare(dp);
+				prepared = !rc;
+			}
+			if (!rc)
+				warm_wholly(dp);
+			// What came until now the other one has, too; from here on it is kept, and
+			// whatever both get is a replay for us.
+			if (prepared)
+				port_drain(&dp->port);
+			tie_send(dp->tie.fd, TIE_PREPARED, 0);
+			break;
+		case TIE_GO:
+			// The connection may have become another one since then.
+			if (prepared)
+				port_adopt(&dp->port, &dp->tie.given);
+			return prepared ? 0 : prepare(dp);
+		case TIE_LOST:
+			return 1;
+		default:
+			break;
+		}
+	}
+	return 1;
+}
+
 static int start(struct dp *dp)
 {
 	int rc = memory_check(&dp->config);
@@ -519,11 +750,13 @@ static int start(struct dp *dp)
 	if (!rc)
 		rc = memory_start(dp);
 	if (!rc)
-		rc = port_start(dp);
+		rc = dp->tie.waits ? stand_by(dp) : prepare(dp);
 	if (!rc)
-		rc = workers_start(dp);
+		rc = sockets_start(dp);
 	if (!rc)
-		rc = house_start(dp);
+		rc = state_start(dp);
+	if (!rc && dp->state_is_whole)
+		state_adopt(dp);
 	return rc;
 }
 
@@ -532,24 +765,30 @@ static void undo(struct dp *dp)
 	inspect_destroy(dp->house.inspect);
 	link_destroy(dp->house.link);
 	programme_destroy(dp->house.programme);
+	transport_events_destroy(&dp->house.events);
+	punts_destroy(&dp->house.punts);
 	if (*dp->port.name)
 		port_close(&dp->port);
 	for (unsigned i = 0; dp->workers && i < dp->config.workers; i++) {
 		tuple_table_destroy(dp->workers[i].tuples);
 		free(dp->workers[i].owned);
+		due_list_destroy(dp->workers[i].feedback_due);
+		repair_destroy(&dp->workers[i].repair);
 	}
 	free(dp->workers);
 	rte_hash_free(dp->ufrags);
 	objects_destroy(&dp->objects);
+	state_memory_unmap(dp->state_memory, dp->state_bytes);
 	if (dp->eal_is_up)
 		rte_eal_cleanup();
-	runtime_remove(dp);
+	tie_fini(&dp->tie);
 }
 
 int main(int argc, char **argv)
 {
 	static struct dp dp;
 	struct sigaction sa = {.sa_handler = on_signal};
+	char next_keeper[112];
 	int rc;
 
 	rc = config_load(&dp.config, argc, argv, stdout, stderr);
@@ -557,7 +796,8 @@ int main(int argc, char **argv)
 		return rc > 0 ? 0 : 2;
 	log_level_set(dp.config.log_level);
 	harden();
-	sigaction(SIGINT, &sa, NULL);
+	if (!tie_path(next_keeper, dp.config.cli) || !tie_init(&dp.tie, next_keeper))
+		return keeper_run(&dp.config, argv);
 	sigaction(SIGTERM, &sa, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	rc = start(&dp);

@@ -5,11 +5,14 @@
  */
 #include <arpa/inet.h>
 #include <json-c/json.h>
+#include <rte_ethdev.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "sfu-dp/house.h"
 #include "sfu-dp/inspect.h"
+#include "sfu-dp/table/credentials.h"
 
 typedef struct json_object json;
 
@@ -98,16 +101,15 @@ static void put_edges(json *o, const uint64_t edge[EDGE_COUNT])
 static json *stream_json(const struct rx_stream *s)
 {
 	json *o = json_object_new_object();
-	uint64_t expected = s->rtp_seen ? s->srtp.highest - s->base_index + 1 : 0;
 
 	put_u64(o, "ssrc", s->ssrc);
 	put_handle(o, "producer", s->producer);
 	put_u64(o, "encoding", s->encoding);
 	put_u64(o, "payload_type", s->payload_type);
-	put_u64(o, "packets", load(&s->received));
+	put_u64(o, "packets", load(&s->rtp.received));
 	put_u64(o, "bytes", load(&s->bytes));
-	put_u64(o, "lost", expected > s->received ? expected - s->received : 0);
-	put_u64(o, "jitter_timestamp_units", s->jitter_q4 >> 4);
+	put_u64(o, "lost", reception_lost(&s->rtp));
+	put_u64(o, "jitter_timestamp_units", s->rtp.jitter_q4 >> 4);
 	return o;
 }
 
@@ -122,12 +124,33 @@ static const char *transport_state(const struct transport *t)
 	return "connected";
 }
 
+/** What was told to a sender, and what a receiver told us. */
+static void put_bandwidth(json *o, const struct transport *t)
+{
+	put_u64(o, "rtcp_over", load(&t->rtcp_over));
+	if (t->direction == 1) {
+		put_u64(o, "feedbacks_sent", load(&t->feedbacks_sent));
+		put_u64(o, "remb_sent_bps", t->remb_rate.rate_bps);
+		return;
+	}
+	put_u64(o, "feedbacks_received", load(&t->twcc.sent.feedbacks));
+	put_u64(o, "feedbacks_refused", load(&t->twcc.sent.refused));
+	put_u64(o, "feedback_packets", load(&t->twcc.sent.packets));
+	put_u64(o, "feedback_lost", load(&t->twcc.sent.packets_lost));
+	put_u64(o, "feedback_rtt_us", t->twcc.sent.rtt_us);
+	put_u64(o, "feedback_delay_us",
+		t->twcc.sent.delay_us < 0 ? 0 : (uint64_t)t->twcc.sent.delay_us);
+	put_u64(o, "arrival_bps", t->twcc.sent.arrival_bps);
+	put_u64(o, "remb_received_bps", load(&t->remb_received_bps));
+}
+
 static json *transport_json(struct house *h, struct transport *t)
 {
 	json *o = json_object_new_object();
 	json *streams = json_object_new_array(), *tuples = json_object_new_array();
 	struct transport_keys *keys = atomic_load_explicit(&t->keys, memory_order_acquire);
 	uint8_t owner = atomic_load_explicit(&t->owner, memory_order_relaxed);
+	const struct ice_credentials *pair = credentials_newest(t);
 
 	put_handle(o, "handle", atomic_load_explicit(&t->handle, memory_order_relaxed));
 	put_octets(o, "id", t->label, sizeof(t->label));
@@ -135,7 +158,8 @@ static json *transport_json(struct house *h, struct transport *t)
 	put_text(o, "state", transport_state(t));
 	put_handle(o, "peer", t->peer->handle);
 	put(o, "worker", owner == DP_NO_WORKER ? NULL : json_object_new_int(owner));
-	put_octets(o, "ufrag", t->ufrag, t->ufrag_len);
+	put_octets(o, "ufrag", pair->ufrag, pair->ufrag_len);
+	put_u64(o, "ice_restarts", pair->round - 1);
 	put_text(o, "profile", keys ? keys->profile->name : "");
 	if (t->validated && t->active < TRANSPORT_TUPLES)
 		put_address(o, "remote", t->tuples[t->active].tuple.remote,
@@ -150,6 +174,9 @@ static json *transport_json(struct house *h, struct transport *t)
 		tuple = json_object_new_object();
 		put_address(tuple, "remote", t->tuples[i].tuple.remote,
 			t->tuples[i].tuple.remote_port_be16);
+		put_address(tuple, "local", t->tuples[i].tuple.local,
+			t->tuples[i].tuple.local_port_be16);
+		put_u64(tuple, "mtu_hint", t->tuples[i].mtu);
 		put(tuple, "active", json_object_new_boolean(i == t->active));
 		put_u64(tuple, "last_check_ms_ago",
 			(h->now_us - t->tuples[i].last_check_us) / 1000);
@@ -167,6 +194,7 @@ static json *transport_json(struct house *h, struct transport *t)
 			json_object_array_add(streams, stream_json(&t->streams[i]));
 	}
 	put(o, "streams", streams);
+	put_bandwidth(o, t);
 	return o;
 }
 
@@ -181,6 +209,63 @@ static json *transports(struct house *h)
 			json_object_array_add(all, transport_json(h, t));
 	}
 	return all;
+}
+
+static const char *frame_format_name(const struct producer *p)
+{
+	static const char *const names[] = {"opaque", "rfc9605", "reference-v1"};
+
+	return p->put.frame_format < 3 ? names[p->put.frame_format] : "?";
+}
+
+/** What the headers of encrypted frames said: counts, and the last one of each encoding. */
+static json *frames_json(const struct producer *p)
+{
+	json *o = json_object_new_object(), *last = json_object_new_array();
+
+	put_text(o, "format", frame_format_name(p));
+	put_u64(o, "seen", load(&p->frames));
+	put_u64(o, "stale", load(&p->frames_stale));
+	put_u64(o, "unreadable", load(&p->frames_unreadable));
+	for (unsigned e = 0; e < p->put.encoding_count; e++) {
+		json *header = json_object_new_object();
+
+		put_u64(header, "kid", load(&p->frame[e].kid));
+		put_u64(header, "ctr", load(&p->frame[e].ctr));
+		json_object_array_add(last, header);
+	}
+	put(o, "last", last);
+	return o;
+}
+
+/** Loss toward us, over the encodings. */
+static void put_recovery(json *o, const struct producer *p)
+{
+	struct recovery sum = {0};
+
+	for (unsigned e = 0; e < p->put.encoding_count; e++) {
+		const struct recovery *r = &p->recovery[e];
+
+		sum.requests += load(&r->requests);
+		sum.retransmitted += load(&r->retransmitted);
+		sum.duplicates += load(&r->duplicates);
+		sum.probes += load(&r->probes);
+		sum.nack.asked += load(&r->nack.asked);
+		sum.nack.recovered += load(&r->nack.recovered);
+		sum.nack.given_up += load(&r->nack.given_up);
+		sum.nack.resets += load(&r->nack.resets);
+		sum.nack.count = (uint16_t)(sum.nack.count + r->nack.count);
+	}
+	put_u64(o, "nacks_sent", sum.requests);
+	put_u64(o, "nacked_packets", sum.nack.asked);
+	put_u64(o, "nack_missing", sum.nack.count);
+	put_u64(o, "nack_recovered", sum.nack.recovered);
+	put_u64(o, "nack_given_up", sum.nack.given_up);
+	put_u64(o, "nack_gaps_too_long", sum.nack.resets);
+	put_u64(o, "nack_rtt_us", p->recovery[0].nack.rtt_us);
+	put_u64(o, "rtx_packets", sum.retransmitted);
+	put_u64(o, "rtx_duplicates", sum.duplicates);
+	put_u64(o, "rtx_probes", sum.probes);
 }
 
 static json *producers(struct house *h)
@@ -209,9 +294,30 @@ static json *producers(struct house *h)
 		put_u64(o, "packets", load(&p->packets));
 		put_u64(o, "bytes", load(&p->bytes));
 		put_u64(o, "key_frame_requests", load(&p->key_frame_requests));
+		put_u64(o, "key_frames", load(&p->key_frames));
+		put_u64(o, "loudness", p->speaker.loudness);
+		put_recovery(o, p);
+		put(o, "frames", frames_json(p));
 		json_object_array_add(all, o);
 	}
 	return all;
+}
+
+/** Loss toward a consumer; nothing without RTX. */
+static void put_rtx(json *o, const struct egress_rtx *x)
+{
+	if (!x)
+		return;
+	put_u64(o, "nacks", load(&x->nacks));
+	put_u64(o, "nacked_packets", load(&x->asked));
+	put_u64(o, "nack_ignored", load(&x->ignored));
+	put_u64(o, "nack_duplicates", load(&x->duplicates));
+	put_u64(o, "nack_awaited", load(&x->awaited));
+	put_u64(o, "nack_gone", load(&x->gone));
+	put_u64(o, "nack_over_share", load(&x->over));
+	put_u64(o, "nack_key_frames", load(&x->key_frames));
+	put_u64(o, "rtx_packets", load(&x->packets));
+	put_u64(o, "rtx_bytes", load(&x->bytes));
 }
 
 static json *consumers(struct house *h)
@@ -244,11 +350,16 @@ static json *consumers(struct house *h)
 		put(o, "started", json_object_new_boolean(c->started));
 		put_u64(o, "packets", load(&c->packets));
 		put_u64(o, "bytes", load(&c->bytes));
+		put_u64(o, "rtx_ssrc", c->put.rtx_ssrc);
+		put_rtx(o, c->rtx);
 		put_edges(o, c->edge);
 		put_u64(o, "report_fraction_lost", c->report_fraction_lost);
 		put(o, "report_lost", json_object_new_int(c->report_lost));
 		put_u64(o, "report_jitter", c->report_jitter);
 		put_u64(o, "report_rtt_us", c->report_rtt_us);
+		put_u64(o, "reports", c->reports);
+		put(o, "report_lost_downstream", json_object_new_int(c->report_lost_downstream));
+		put_u64(o, "report_fraction_downstream", c->report_fraction_downstream);
 		json_object_array_add(all, o);
 	}
 	return all;
@@ -283,7 +394,9 @@ static json *rooms(struct house *h)
 		put_handle(o, "handle", r->handle);
 		put(o, "e2ee_required", json_object_new_boolean(r->required));
 		put_u64(o, "epoch", r->epoch);
+		put_text(o, "stale_frames", r->stale == SFU_STALE_DROP ? "dropped" : "counted");
 		put_u64(o, "peer_count", r->peers);
+		put_handle(o, "speaker", r->speaker.active);
 		for (p = LIST_FIRST(&r->members); p; p = LIST_NEXT(p, of_room))
 			json_object_array_add(peers, peer_json(h, p));
 		put(o, "peers", peers);
@@ -309,6 +422,8 @@ static json *workers(struct house *h)
 		put_u64(o, "rx_packets", load(&c->rx_packets));
 		put_u64(o, "tx_packets", load(&c->tx_packets));
 		put_u64(o, "egress_packets", load(&c->egress_packets));
+		put_u64(o, "rtx_sent", load(&c->rtx_sent));
+		put_u64(o, "history_packets", history_held(&w->repair.history));
 		put_u64(o, "rtcp_sent", load(&c->rtcp_sent));
 		put_u64(o, "dtls_sent", load(&c->dtls_sent));
 		put_u64(o, "tx_full", load(&c->tx_full));
@@ -316,10 +431,14 @@ static json *workers(struct house *h)
 		put_u64(o, "handoff_in", load(&c->handoff_in));
 		put_u64(o, "fanout_out", load(&c->fanout_out));
 		put_u64(o, "fanout_in", load(&c->fanout_in));
+		put_u64(o, "frames_stale", load(&c->frames_stale));
+		put_u64(o, "frames_unreadable", load(&c->frames_unreadable));
 		put_u64(o, "notices_lost", load(&c->notices_lost));
 		put_u64(o, "polls", load(&c->polls));
 		put_u64(o, "polls_empty", load(&c->polls_empty));
 		put_u64(o, "sleeps", load(&c->sleeps));
+		put_u64(o, "turn_longest_us", turn_longest_us(&w->turn));
+		put_u64(o, "turns_over_1ms", load(&w->turn.over));
 		put_u64(o, "busy_permille", busy + idle ? busy * 1000 / (busy + idle) : 0);
 		put_u64(o, "cycles_per_packet", moved ? busy / moved : 0);
 		json_object_array_add(all, o);
@@ -408,7 +527,9 @@ static json *link_json(struct house *h)
 	struct link_figures f;
 
 	link_figures(h->link, &f);
+	put(o, "process", json_object_new_int((int)getpid()));
 	put(o, "attached", json_object_new_boolean(f.attached));
+	put(o, "silent", json_object_new_boolean(h->ctl_silent));
 	put_text(o, "name", f.name);
 	put_u64(o, "pid", (uint64_t)f.pid);
 	put_u64(o, "generation", f.generation);
@@ -422,6 +543,8 @@ static json *link_json(struct house *h)
 	put_u64(o, "commands", f.commands);
 	put_u64(o, "commands_refused", h->count.refused);
 	put_u64(o, "commands_waiting", f.commands_waiting);
+	put_u64(o, "turn_longest_us", turn_longest_us(&h->turn));
+	put_u64(o, "turns_over_1ms", h->turn.over);
 	put_u64(o, "events", f.events);
 	put_u64(o, "events_lost", f.events_lost);
 	put_u64(o, "events_waiting", f.events_waiting);
@@ -429,9 +552,32 @@ static json *link_json(struct house *h)
 	put_u64(o, "dtls_to_dp", f.dtls_in);
 	put_u64(o, "dtls_lost", f.dtls_lost);
 	put_u64(o, "punts_lost", h->count.punts_lost);
+	put_u64(o, "punts_overtaken", h->count.punts_overtaken);
+	put_u64(o, "punts_waiting", h->punts.count);
 	put_u64(o, "dtls_unknown", h->count.dtls_unknown);
 	put_u64(o, "orders_lost", h->count.orders_lost);
 	return o;
+}
+
+/** By the driver's names, each with its direction in front. */
+static json *offloads(uint64_t rx, uint64_t tx)
+{
+	json *names = json_object_new_array();
+	char text[64];
+
+	for (unsigned bit = 0; bit < 64; bit++) {
+		if (rx >> bit & 1) {
+			snprintf(text, sizeof(text), "rx %s",
+				rte_eth_dev_rx_offload_name(RTE_BIT64(bit)));
+			json_object_array_add(names, json_object_new_string(text));
+		}
+		if (tx >> bit & 1) {
+			snprintf(text, sizeof(text), "tx %s",
+				rte_eth_dev_tx_offload_name(RTE_BIT64(bit)));
+			json_object_array_add(names, json_object_new_string(text));
+		}
+	}
+	return names;
 }
 
 static json *ports(struct house *h)
@@ -449,7 +595,20 @@ static json *ports(struct house *h)
 	put_u64(o, "mtu", h->port->mtu);
 	put_u64(o, "rx_queues", h->port->rx_queues);
 	put_u64(o, "tx_queues", h->port->tx_queues);
+	if (h->port->memif) {
+		struct memif_figures f;
+
+		memif_figures(h->port->memif, &f);
+		put(o, "connected", json_object_new_boolean(f.is_up));
+		put_u64(o, "connects", f.connects);
+		put_u64(o, "odd_frames", f.odd);
+		put_u64(o, "starved", f.starved);
+	}
 	put(o, "spreads", json_object_new_boolean(h->port->spreads));
+	put(o, "rss", json_object_new_boolean(h->port->rss));
+	put(o, "numa", json_object_new_int(h->port->socket));
+	put(o, "offers", offloads(h->port->rx_offers, h->port->tx_offers));
+	put(o, "uses", offloads(0, h->port->tx_used));
 	for (unsigned i = 0; i < h->port->address_count; i++) {
 		json *a = json_object_new_object();
 

@@ -25,15 +25,22 @@
 #include <stdint.h>
 
 #define SFU_ABI_MAGIC 0x314b4e494c554653ull /* "SFULINK1" */
-#define SFU_ABI_VERSION 1u
+#ifndef SFU_ABI_VERSION /* tests build programs that speak another one */
+#define SFU_ABI_VERSION 2u
+#endif
 
-/** Slot sizes and counts of the four rings of a region. Counts are powers of two. */
+/**
+ * Slot sizes and counts of the four rings of a region. Counts are powers of two; sfu-dp chooses them,
+ * sfu-ctl takes what the header says.
+ */
 #define SFU_CMD_SLOT_BYTES 256u
-#define SFU_CMD_SLOTS 4096u
 #define SFU_EVENT_SLOT_BYTES 256u
-#define SFU_EVENT_SLOTS 4096u
 #define SFU_DTLS_SLOT_BYTES 2048u
+#ifndef SFU_CMD_SLOTS /* tests have tiny rings */
+#define SFU_CMD_SLOTS 4096u
+#define SFU_EVENT_SLOTS 4096u
 #define SFU_DTLS_SLOTS 1024u
+#endif
 
 enum sfu_ring_id {
 	SFU_RING_CMD, /* ctl -> dp, struct sfu_command */
@@ -84,6 +91,9 @@ struct sfu_address {
 	uint8_t addr[16]; /* network order, IPv4 in the first four */
 };
 
+/** A side that gives no sign for so long is taken for hanging; it may come back. */
+#define SFU_SILENT_US 1000000u
+
 #define SFU_MAX_ADDRESSES 4u
 
 /**
@@ -117,7 +127,8 @@ _Static_assert(sizeof(struct sfu_region_header) == 4096, "abi");
 
 /**
  * Statistics page: counters written by sfu-dp's housekeeping (relaxed 64-bit stores, about ten
- * times a second), read by sfu-ctl without asking. Only ever grow, except the gauges.
+ * times a second), read by sfu-ctl without asking. Only ever grow, except the gauges. Either side that
+ * does not update its time for SFU_SILENT_US hangs.
  */
 /* clang-format off */
 #define SFU_STATS_LIST(X) \
@@ -130,6 +141,8 @@ _Static_assert(sizeof(struct sfu_region_header) == 4096, "abi");
 	X(egress_packets) \
 	X(egress_bytes) \
 	X(egress_dropped) \
+	X(frames_stale) \
+	X(frames_unreadable) \
 	X(handoffs) \
 	X(gauge_rooms) \
 	X(gauge_peers) \
@@ -153,7 +166,9 @@ enum sfu_stat {
 struct sfu_stats_page {
 	uint64_t updated_us; /* CLOCK_MONOTONIC of the last update */
 	uint64_t value[64]; /* enum sfu_stat */
-	uint64_t reserved[63];
+	uint64_t ctl_alive_us; /* CLOCK_MONOTONIC: written by sfu-ctl, four times a second; 0 = it
+				  does not say */
+	uint64_t reserved[62];
 };
 
 _Static_assert(sizeof(struct sfu_stats_page) == 1024, "abi");

@@ -109,11 +109,23 @@ enum sfu_srtp_profile {
 #define SFU_UFRAG_BYTES 32u
 #define SFU_PWD_BYTES 64u
 
-/** E2EE gate of a room. Edges are open when required is 0. */
+/** What becomes of a frame that was sealed with the key of an epoch that is over. */
+enum sfu_stale_policy {
+	SFU_STALE_COUNT = 0, /* counted and forwarded */
+	SFU_STALE_DROP = 1, /* dropped, and so is what has no such header at all */
+};
+
+/**
+ * E2EE gate of a room. Edges are open when required is 0. The epoch is not what opens them (that is in
+ * the peers' open_until_us); it is what the headers of encrypted frames are compared with.
+ */
 struct sfu_put_room {
-	uint32_t epoch; /* for inspection; the decision is in the peers' open_until_us */
+	uint64_t epoch;
+	uint64_t
+		older_until_us; /* CLOCK_MONOTONIC: until then frames of an older one are in order */
 	uint8_t required; /* 0 or 1 */
-	uint8_t reserved[3];
+	uint8_t stale; /* enum sfu_stale_policy; 0 where required is 0 */
+	uint8_t reserved[6];
 };
 
 /**
@@ -125,7 +137,11 @@ struct sfu_put_peer {
 	uint64_t open_until_us; /* 0 = shut, UINT64_MAX = ready, else the grace deadline */
 };
 
-/** A transport. Direction as the client sees it. */
+/**
+ * A transport. Direction as the client sees it. A PUT of one that is there with other credentials is
+ * an ICE restart (RFC 8445, 9): those before stay good until a check signed with the new ones
+ * nominates an address; keys, streams and addresses are untouched. Nothing else may change.
+ */
 struct sfu_put_transport {
 	uint64_t peer;
 	uint8_t direction; /* 1 = send (client to us), 2 = recv */
@@ -151,7 +167,7 @@ struct sfu_producer_codec {
 	uint8_t payload_type; /* as the client sends it */
 	uint8_t mapped_payload_type; /* ours, as consumers get it */
 	uint8_t codec; /* enum sfu_codec */
-	uint8_t reserved;
+	uint8_t apt; /* SFU_CODEC_RTX: payload type, as the client sends it, that this one repairs */
 	uint32_t clock_rate_hz;
 };
 
@@ -169,6 +185,18 @@ struct sfu_ext_id {
 
 #define SFU_PRODUCER_PAUSED 0x1u
 #define SFU_PRODUCER_E2EE 0x2u /* payload is closed: never branch on its bytes */
+#define SFU_PRODUCER_REMB                                                                          \
+	0x4u /* wants goog-remb; where its ext has TRANSPORT_CC that goes before */
+#define SFU_PRODUCER_NACK 0x8u /* the client answers NACKs */
+#define SFU_PRODUCER_FLAGS                                                                         \
+	(SFU_PRODUCER_PAUSED | SFU_PRODUCER_E2EE | SFU_PRODUCER_REMB | SFU_PRODUCER_NACK)
+
+/** How a producer's encrypted frames begin (webrtc.md 7), as its device announced it. */
+enum sfu_frame_format {
+	SFU_FRAME_OPAQUE = 0, /* nothing is known: not looked at */
+	SFU_FRAME_RFC9605 = 1, /* SFrame header; the epoch is part of the KID */
+	SFU_FRAME_REFERENCE = 2, /* one octet, the epoch modulo 128 */
+};
 
 struct sfu_put_producer {
 	uint64_t transport; /* of direction send */
@@ -184,6 +212,10 @@ struct sfu_put_producer {
 	uint8_t mid[SFU_MID_BYTES];
 	uint8_t cname_len;
 	uint8_t cname[SFU_CNAME_BYTES];
+	uint8_t frame_format; /* enum sfu_frame_format; 0 without SFU_PRODUCER_E2EE */
+	uint8_t kid_epoch_shift; /* of SFU_FRAME_RFC9605: epoch = KID >> shift, of its bits … */
+	uint8_t kid_epoch_bits; /* … the lowest so many: 1..64 - shift */
+	uint8_t reserved[5];
 };
 
 #define SFU_CONSUMER_PAUSED 0x1u
@@ -192,7 +224,11 @@ struct sfu_put_consumer {
 	uint64_t transport; /* of direction recv */
 	uint64_t producer;
 	uint32_t flags; /* SFU_CONSUMER_* */
-	uint32_t ssrc; /* never used before under this transport's keys */
+	/*
+	 * Never used before under this transport's keys, nor between those of its consumers that are
+	 * gone, modulo 2^32: give them out in rising order.
+	 */
+	uint32_t ssrc;
 	uint32_t rtx_ssrc; /* 0 = none */
 	uint8_t encoding; /* which encoding of the producer; 255 = the best there is */
 	uint8_t payload_type_count;
@@ -204,6 +240,9 @@ struct sfu_put_consumer {
 	struct sfu_ext_id ext[SFU_MAX_EXTS]; /* ids as this consumer receives them */
 	uint8_t mid[SFU_MID_BYTES + 1];
 	char label[40]; /* the id on the wire, for inspection only */
+	/* that repairs payload_type[i], under rtx_ssrc; 0 = none */
+	uint8_t rtx_payload_type[SFU_MAX_CODECS];
+	uint8_t reserved3[2];
 };
 
 /** One slot of SFU_RING_CMD, 256 octets. */

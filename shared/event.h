@@ -13,6 +13,7 @@ enum sfu_event_type {
 	SFU_EVENT_DIGEST = 2,
 	SFU_EVENT_DIGEST_END = 3,
 	SFU_EVENT_TRANSPORT = 4,
+	SFU_EVENT_SPEAKER = 5, /* handle = room: somebody else speaks there now */
 	SFU_EVENT_TYPE_COUNT
 };
 
@@ -55,6 +56,13 @@ struct sfu_transport_event {
 	uint32_t worker;
 };
 
+struct sfu_speaker_event {
+	uint64_t producer; /* whose sound it is */
+	uint64_t transport; /* of the producer */
+	uint32_t loudness; /* smoothed: 127 less -dBov (RFC 6464), 0 .. 127 */
+	uint32_t reserved;
+};
+
 /** One slot of SFU_RING_EVENT, 256 octets. */
 struct sfu_event {
 	uint32_t type; /* enum sfu_event_type */
@@ -65,6 +73,7 @@ struct sfu_event {
 		struct sfu_digest digest;
 		struct sfu_digest_end digest_end;
 		struct sfu_transport_event transport;
+		struct sfu_speaker_event speaker;
 		uint8_t bytes[240];
 	} u;
 };

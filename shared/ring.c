@@ -11,6 +11,11 @@ _Static_assert(offsetof(struct sfu_ring, sleeping) == 128, "abi");
 _Static_assert(offsetof(struct sfu_ring, slots) == 192, "abi");
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "atomics in shared memory must not use locks");
 
+// After each store that may be the last of a process that dies. Tests die here.
+#ifndef RING_STEP
+#define RING_STEP() ((void)0)
+#endif
+
 // The copy has happened when this is passed: the compiler may not fetch from the slot again.
 #define COPIED() __asm__ volatile("" ::: "memory")
 
@@ -80,15 +85,18 @@ enum sfu_ring_status sfu_ring_push(struct sfu_ring_end *end, const void *element
 			return SFU_RING_FULL;
 	}
 	memcpy(slot(end), element, end->slot_bytes);
+	RING_STEP();
 	end->own++;
 	// Sequentially consistent, as are the other three accesses of this handshake (below and in
 	// sfu_ring_sleep): either we see that the consumer sleeps, or it sees this element. Operations
 	// and not fences, because the thread sanitizer understands only those; on x86 it is the
 	// same locked instruction.
 	atomic_store_explicit(&end->ring->head, end->own, memory_order_seq_cst);
+	RING_STEP();
 	if (atomic_load_explicit(&end->ring->sleeping, memory_order_seq_cst) != 0)
 		*wake = atomic_exchange_explicit(&end->ring->sleeping, 0, memory_order_seq_cst)
 			!= 0;
+	RING_STEP();
 	return SFU_RING_OK;
 }
 
@@ -115,12 +123,15 @@ enum sfu_ring_status sfu_ring_pop(struct sfu_ring_end *end, void *element, bool 
 	from = slot(end);
 	memcpy(element, from, end->slot_bytes);
 	COPIED();
+	RING_STEP();
 	if (wipe) {
 		memset(from, 0, end->slot_bytes);
 		COPIED();
+		RING_STEP();
 	}
 	end->own++;
 	atomic_store_explicit(&end->ring->tail, end->own, memory_order_release);
+	RING_STEP();
 	return SFU_RING_OK;
 }
 

@@ -62,10 +62,9 @@ enum env_verdict {
 /** The outcome of a request that has not been answered yet. */
 #define ENV_OUTCOME_PENDING UINT64_C(0)
 
-/** One remembered id. */
+/** Storage for one remembered id and its share of the index; what is in it is envelope.c's. */
 struct env_slot {
-	uint64_t hash;
-	uint64_t outcome; /* the caller's; ENV_OUTCOME_PENDING until recorded */
+	uint64_t room[3];
 };
 
 /** Per connection. Treat as opaque; written by the functions below only. */
@@ -75,6 +74,7 @@ struct env_window {
 	uint64_t accepted; /* ids ever recorded; the next ticket */
 	uint32_t capacity; /* of slots, 1..ENV_WINDOW_MAX */
 	uint32_t count; /* ids remembered */
+	uint32_t first; /* place of the oldest of them */
 };
 
 /** What env_check() has to say beside the verdict. */
@@ -120,6 +120,9 @@ uint64_t env_window_adopt(
  * @return false when the window is empty
  */
 bool env_window_pop(struct env_window *w, uint64_t *outcome);
+
+/** A frame is coming: fetch into the cache what env_check() will touch first. */
+void env_window_prefetch(const struct env_window *w);
 
 /**
  * Judge a frame, in the order of A4. Nothing is recorded unless the verdict is ENV_ACCEPT.

@@ -25,6 +25,9 @@ struct scan {
 	const uint8_t *start;
 	enum json_scan_status refusal; /* the first one that does not stop the scan */
 	size_t refusal_offset;
+	uint64_t wanted; /* hash of the member's name that is looked for */
+	struct json_scan_span span; /* its value */
+	bool looking, found, value_is_wanted;
 	uint16_t key_count; /* of all open objects */
 	uint8_t depth;
 	struct level level[JSON_SCAN_MAX_DEPTH];
@@ -54,6 +57,8 @@ static void refuse(struct scan *s, enum json_scan_status why, const uint8_t *whe
 	s->refusal = why;
 	s->refusal_offset = (size_t)(where - s->start);
 }
+
+#define FNV_OFFSET_BASIS UINT64_C(0xcbf29ce484222325)
 
 /* FNV-1a over decoded octets. Not keyed: whoever builds a collision only refuses his own text. */
 static void hash_octet(uint64_t *hash, uint8_t octet)
@@ -207,7 +212,7 @@ static bool string(struct scan *s, uint64_t *hash)
 {
 	uint8_t c;
 
-	*hash = UINT64_C(0xcbf29ce484222325);
+	*hash = FNV_OFFSET_BASIS;
 	while (peek(s, &c)) {
 		if (c < 0x20)
 			return false;
@@ -277,6 +282,18 @@ static bool literal(struct scan *s, const char *word)
 	return true;
 }
 
+/* A key of the outermost object: is its value the one that is looked for? */
+static void look_at_key(struct scan *s, uint64_t hash)
+{
+	s->value_is_wanted = s->looking && s->depth == 1 && hash == s->wanted;
+	if (!s->value_is_wanted)
+		return;
+	// Named twice: which one the sender means nobody can tell.
+	if (s->found)
+		s->looking = false;
+	s->found = true;
+}
+
 static enum json_scan_status add_key(struct scan *s, uint64_t hash, const uint8_t *where)
 {
 	uint16_t first = s->level[s->depth - 1].first_key;
@@ -301,6 +318,7 @@ static enum expect after_value(const struct scan *s)
 
 static enum json_scan_status open_level(struct scan *s, bool is_object, enum expect *expect)
 {
+	s->value_is_wanted = false;
 	if (s->depth == JSON_SCAN_MAX_DEPTH)
 		return JSON_SCAN_TOO_DEEP;
 	s->level[s->depth].is_object = is_object;
@@ -323,6 +341,8 @@ static enum json_scan_status close_level(struct scan *s, bool is_object, enum ex
 /* A value whose first octet is c, already taken. */
 static enum json_scan_status value(struct scan *s, uint8_t c, enum expect *expect)
 {
+	const uint8_t *first = s->at - 1;
+	enum json_scan_status refusal = s->refusal;
 	uint64_t unused;
 	bool ok;
 
@@ -350,6 +370,11 @@ static enum json_scan_status value(struct scan *s, uint8_t c, enum expect *expec
 		ok = number(s);
 		break;
 	}
+	if (ok && s->value_is_wanted && s->refusal == refusal) {
+		s->span.offset = (size_t)(first - s->start);
+		s->span.len = (size_t)(s->at - first);
+	}
+	s->value_is_wanted = false;
 	*expect = after_value(s);
 	return ok ? JSON_SCAN_OK : JSON_SCAN_NOT_JSON;
 }
@@ -375,6 +400,7 @@ static enum json_scan_status token(struct scan *s, uint8_t c, enum expect *expec
 		if (c != '"' || !string(s, &hash))
 			return JSON_SCAN_NOT_JSON;
 		*expect = EXPECT_COLON;
+		look_at_key(s, hash);
 		return add_key(s, hash, where);
 	case EXPECT_COLON:
 		*expect = EXPECT_VALUE;
@@ -390,34 +416,89 @@ static enum json_scan_status token(struct scan *s, uint8_t c, enum expect *expec
 	return JSON_SCAN_NOT_JSON;
 }
 
-enum json_scan_status json_scan(const void *text, size_t len, size_t *offset)
+/* Everything but key hashes, which are 4 KiB that only key_count makes valid. */
+static void start(struct scan *s, const void *text, size_t len)
+{
+	s->at = s->start = text;
+	s->end = len > 0 ? s->start + len : s->start; /* nothing is added to a null pointer */
+	s->refusal = JSON_SCAN_OK;
+	s->refusal_offset = 0;
+	s->span = (struct json_scan_span){0, 0};
+	s->looking = s->found = s->value_is_wanted = false;
+	s->key_count = 0;
+	s->depth = 0;
+}
+
+/* What stopped the scan, or the first refusal. */
+static enum json_scan_status run(struct scan *s, size_t *offset)
 {
 	enum json_scan_status status = JSON_SCAN_OK;
 	enum expect expect = EXPECT_VALUE;
-	struct scan s;
 	uint8_t c;
 
-	// Not "= {0}": the key hashes are 4 KiB that only key_count makes valid.
-	s.at = s.start = text;
-	s.end = len > 0 ? s.start + len : s.start; /* nothing is added to a null pointer */
-	s.refusal = JSON_SCAN_OK;
-	s.refusal_offset = 0;
-	s.key_count = 0;
-	s.depth = 0;
-
-	while (status == JSON_SCAN_OK && next(&s, &c)) {
+	while (status == JSON_SCAN_OK && next(s, &c)) {
 		if (c != ' ' && c != '\t' && c != '\n' && c != '\r')
-			status = token(&s, c, &expect);
+			status = token(s, c, &expect);
 	}
 	if (status == JSON_SCAN_OK && expect != EXPECT_NOTHING)
 		status = JSON_SCAN_NOT_JSON;
-	if (offset != NULL)
-		*offset = (size_t)(s.at - s.start);
+	*offset = (size_t)(s->at - s->start);
 	if (status != JSON_SCAN_OK)
 		return status;
-	if (offset != NULL && s.refusal != JSON_SCAN_OK)
-		*offset = s.refusal_offset;
-	return s.refusal;
+	if (s->refusal != JSON_SCAN_OK)
+		*offset = s->refusal_offset;
+	return s->refusal;
+}
+
+enum json_scan_status json_scan(const void *text, size_t len, size_t *offset)
+{
+	struct scan s;
+	size_t unused;
+
+	start(&s, text, len);
+	return run(&s, offset == NULL ? &unused : offset);
+}
+
+enum json_scan_status json_scan_member(
+	const void *text, size_t len, const char *name, struct json_scan_span *out)
+{
+	enum json_scan_status status;
+	struct scan s;
+	size_t unused;
+
+	start(&s, text, len);
+	s.looking = true;
+	s.wanted = FNV_OFFSET_BASIS;
+	for (; *name != '\0'; name++)
+		hash_octet(&s.wanted, (uint8_t)*name);
+	status = run(&s, &unused);
+	*out = (struct json_scan_span){0, 0};
+	if (status != JSON_SCAN_NOT_JSON && s.looking)
+		*out = s.span;
+	return status;
+}
+
+enum json_scan_status json_scan_inner(const void *text, size_t len, unsigned members, size_t *used)
+{
+	enum json_scan_status status = JSON_SCAN_OK;
+	enum expect expect = EXPECT_VALUE;
+	bool complete = false;
+	struct scan s;
+	uint8_t c;
+
+	start(&s, text, len);
+	s.level[s.depth++] = (struct level){.is_object = true, .first_key = 0};
+	s.key_count
+		= (uint16_t)members; // which they are does not matter: they are another object's
+	while (status == JSON_SCAN_OK && !complete && next(&s, &c)) {
+		if (c != ' ' && c != '\t' && c != '\n' && c != '\r')
+			status = token(&s, c, &expect);
+		complete = s.depth == 1 && expect == EXPECT_COMMA_OR_END;
+	}
+	*used = (size_t)(s.at - s.start);
+	if (status != JSON_SCAN_OK)
+		return status;
+	return complete ? s.refusal : JSON_SCAN_NOT_JSON;
 }
 
 const char *json_scan_name(enum json_scan_status status)

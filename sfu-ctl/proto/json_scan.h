@@ -40,5 +40,29 @@ enum json_scan_status {
  */
 enum json_scan_status json_scan(const void *text, size_t len, size_t *offset);
 
+/** Where a value lies in the text. */
+struct json_scan_span {
+	size_t offset;
+	size_t len; /* 0 = there is none */
+};
+
+/**
+ * As json_scan(), and find a member of the outermost object by its name, also in a refused text.
+ * @param out  its value as it is written, if that is a string, number, true, false or null. None when
+ *             the member comes twice, when its own string is refused, behind the place where the scan
+ *             stopped, and when the text is not JSON.
+ */
+enum json_scan_status json_scan_member(
+	const void *text, size_t len, const char *name, struct json_scan_span *out);
+
+/**
+ * As json_scan(), for a value that is a member of an object.
+ * @param text     begins with the value and may go on behind it
+ * @param members  names that the object has had so far, this one counted; they count for
+ *                 JSON_SCAN_MAX_OPEN_MEMBERS, the object itself for JSON_SCAN_MAX_DEPTH
+ * @param used     octets of the value; valid on JSON_SCAN_OK
+ */
+enum json_scan_status json_scan_inner(const void *text, size_t len, unsigned members, size_t *used);
+
 /** A short English name of the status. Static storage. */
 const char *json_scan_name(enum json_scan_status status);

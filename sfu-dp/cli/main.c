@@ -17,17 +17,23 @@
 #include "sfu-dp/cli/table.h"
 
 #define SOCKET_DEFAULT "/run/sfu/dp-cli.sock"
+/** A new process has its EAL up and its tables made by then. */
+#define HAND_OVER_MS 30000u
+
+/** A process may end while we ask it: no error while another one is expected. */
+static bool waiting;
 
 static void usage(FILE *out)
 {
 	fprintf(out, "usage: dp-cli [--socket PATH] [--json] show NOUN\n"
-		     "       dp-cli [--socket PATH] watch NOUN [SECONDS]\n\n"
+		     "       dp-cli [--socket PATH] watch NOUN [SECONDS]\n"
+		     "       dp-cli [--socket PATH] handover     a new process takes over\n\n"
 		     "The socket is SFU_DP_CLI of the environment, else " SOCKET_DEFAULT ".\n\n");
 	table_help(out);
 }
 
 /** The whole answer, NUL terminated; NULL with the reason on stderr. The caller frees it. */
-static char *ask(const char *path, const char *noun)
+static char *ask(const char *path, const char *verb, const char *noun)
 {
 	struct sockaddr_un sa = {.sun_family = AF_UNIX};
 	struct timeval patience = {.tv_sec = 5};
@@ -49,7 +55,7 @@ static char *ask(const char *path, const char *noun)
 		goto out;
 	}
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	n = snprintf(request, sizeof(request), "show %s\n", noun);
+	n = snprintf(request, sizeof(request), "%s%s%s\n", verb, *noun ? " " : "", noun);
 	if (send(fd, request, (size_t)n, MSG_NOSIGNAL) != n) {
 		fprintf(stderr, "dp-cli: %s\n", strerror(errno));
 		goto out;
@@ -61,7 +67,9 @@ static char *ask(const char *path, const char *noun)
 		if (got == 0)
 			break;
 		if (got < 0) {
-			fprintf(stderr, "dp-cli: no answer from %s: %s\n", path, strerror(errno));
+			if (!waiting)
+				fprintf(stderr, "dp-cli: no answer from %s: %s\n", path,
+					strerror(errno));
 			free(answer);
 			answer = NULL;
 			break;
@@ -87,7 +95,7 @@ static int show(const char *path, const char *noun, bool as_json)
 {
 	struct json_object *o;
 	struct json_object *error;
-	char *text = ask(path, noun);
+	char *text = ask(path, "show", noun);
 	int rc = 0;
 
 	if (!text)
@@ -113,6 +121,66 @@ static int show(const char *path, const char *noun, bool as_json)
 	json_object_put(o);
 	free(text);
 	return rc;
+}
+
+static bool reachable(const char *path)
+{
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool is = false;
+
+	if (fd >= 0 && strlen(path) < sizeof(sa.sun_path)) {
+		strcpy(sa.sun_path, path);
+		is = !connect(fd, (struct sockaddr *)&sa, sizeof(sa));
+	}
+	if (fd >= 0)
+		close(fd);
+	return is;
+}
+
+/** Which process forwards; 0 = none answers. */
+static int process_id(const char *path)
+{
+	char *text = ask(path, "show", "link");
+	struct json_object *o = text ? json_tokener_parse(text) : NULL, *pid;
+	int id = o && json_object_object_get_ex(o, "process", &pid) ? json_object_get_int(pid) : 0;
+
+	json_object_put(o);
+	free(text);
+	return id;
+}
+
+/** Ask for it, and wait until another process forwards. */
+static int hand_over(const char *path)
+{
+	const struct timespec pause = {.tv_nsec = 20000000};
+	int before = process_id(path), now = before;
+	char *text = before ? ask(path, "handover", "") : NULL;
+	struct json_object *o = text ? json_tokener_parse(text) : NULL, *error;
+
+	free(text);
+	if (!o)
+		return 1;
+	if (json_object_object_get_ex(o, "error", &error)) {
+		fprintf(stderr, "dp-cli: %s\n", json_object_get_string(error));
+		json_object_put(o);
+		return 1;
+	}
+	json_object_put(o);
+	waiting = true;
+	for (unsigned i = 0; i < HAND_OVER_MS / 20 && now == before; i++) {
+		nanosleep(&pause, NULL);
+		// For a moment nobody listens.
+		now = reachable(path) ? process_id(path) : before;
+		if (!now)
+			now = before;
+	}
+	if (now == before) {
+		fprintf(stderr, "dp-cli: the old process still forwards; sfu-dp's log says why\n");
+		return 1;
+	}
+	printf("process %d took over from %d\n", now, before);
+	return 0;
 }
 
 static int watch(const char *path, const char *noun, const char *seconds)
@@ -168,6 +236,8 @@ int main(int argc, char **argv)
 		usage(stderr);
 		return 2;
 	}
+	if (words == 1 && !strcmp(word[0], "handover") && !as_json)
+		return hand_over(path);
 	if (words == 2 && !strcmp(word[0], "show"))
 		return show(path, word[1], as_json);
 	if ((words == 2 || words == 3) && !strcmp(word[0], "watch") && !as_json)

@@ -24,24 +24,29 @@ static const struct noun nouns[] = {
 	{"transports", "ICE and DTLS associations: state, owner, addresses, streams",
 		{{"HANDLE", "handle"}, {"ID", "id"}, {"DIR", "direction"}, {"STATE", "state"},
 			{"WORKER", "worker"}, {"REMOTE", "remote"}, {"PROFILE", "profile"},
-			{"RX", "rx_packets"}, {"TX", "tx_packets"},
+			{"RX", "rx_packets"}, {"TX", "tx_packets"}, {"RTT us", "feedback_rtt_us"},
+			{"LOST", "feedback_lost"}, {"ARRIVES bps", "arrival_bps"},
 			{"CHECK ms", "last_check_ms_ago"}}},
 	{"producers", "what clients send",
 		{{"HANDLE", "handle"}, {"TRANSPORT", "transport"}, {"PEER", "peer"},
 			{"KIND", "kind"}, {"MID", "mid"}, {"PAUSED", "paused"}, {"E2EE", "e2ee"},
 			{"CONSUMERS", "consumers"}, {"PACKETS", "packets"}, {"BYTES", "bytes"},
-			{"KEY REQ", "key_frame_requests"}}},
+			{"KEY REQ", "key_frame_requests"}, {"NACKED", "nacked_packets"},
+			{"RTX", "rtx_packets"}}},
 	{"consumers", "egress streams toward clients",
 		{{"HANDLE", "handle"}, {"ID", "id"}, {"TRANSPORT", "transport"},
 			{"PRODUCER", "producer"}, {"KIND", "kind"}, {"WORKER", "worker"},
 			{"SSRC", "ssrc"}, {"PAUSED", "paused"}, {"PACKETS", "packets"},
-			{"BYTES", "bytes"}, {"LOST", "report_lost"}, {"RTT us", "report_rtt_us"}}},
+			{"BYTES", "bytes"}, {"LOST", "report_lost"},
+			{"BEHIND US", "report_lost_downstream"}, {"RTT us", "report_rtt_us"},
+			{"NACKED", "nacked_packets"}, {"RTX", "rtx_packets"}}},
 	{"rooms", "rooms with their E2EE gate and peers",
 		{{"HANDLE", "handle"}, {"E2EE", "e2ee_required"}, {"EPOCH", "epoch"},
-			{"PEERS", "peer_count"}}},
+			{"PEERS", "peer_count"}, {"SPEAKER", "speaker"}}},
 	{"workers", "threads: load, packets, hand-offs",
 		{{"WORKER", "worker"}, {"LCORE", "lcore"}, {"TRANSPORTS", "transports"},
 			{"RX", "rx_packets"}, {"TX", "tx_packets"}, {"EGRESS", "egress_packets"},
+			{"RTX", "rtx_sent"}, {"HISTORY", "history_packets"},
 			{"HAND OUT", "handoff_out"}, {"HAND IN", "handoff_in"},
 			{"FAN OUT", "fanout_out"}, {"FAN IN", "fanout_in"},
 			{"BUSY o/oo", "busy_permille"}, {"CYC/PKT", "cycles_per_packet"}}},
@@ -51,6 +56,7 @@ static const struct noun nouns[] = {
 	{"ports", "the network port",
 		{{"NAME", "name"}, {"DRIVER", "driver"}, {"MAC", "mac"}, {"MTU", "mtu"},
 			{"RXQ", "rx_queues"}, {"TXQ", "tx_queues"}, {"SPREADS", "spreads"},
+			{"RSS", "rss"}, {"NUMA", "numa"}, {"USES", "uses"},
 			{"MBUFS FREE", "mbufs_free"}}},
 	{"config", "settings in force", {{NULL, NULL}}},
 };
@@ -209,6 +215,36 @@ static void rooms_print(FILE *out, const struct noun *n, struct json_object *row
 		rows_print(out, n, rows);
 }
 
+/** All transports, then all validated addresses of those that have any. */
+static void transports_print(FILE *out, const struct noun *n, struct json_object *rows)
+{
+	static const struct noun tuple = {"tuples", "",
+		{{"TRANSPORT", "transport"}, {"REMOTE", "remote"}, {"LOCAL", "local"},
+			{"IN USE", "active"}, {"MTU HINT", "mtu_hint"},
+			{"CHECK ms", "last_check_ms_ago"}}};
+	struct json_object *all = json_object_new_array(), *handle, *tuples;
+
+	for (size_t i = 0; i < json_object_array_length(rows); i++) {
+		struct json_object *row = json_object_array_get_idx(rows, i);
+
+		if (!json_object_object_get_ex(row, "handle", &handle)
+			|| !json_object_object_get_ex(row, "tuples", &tuples))
+			continue;
+		for (size_t k = 0; k < json_object_array_length(tuples); k++) {
+			struct json_object *one = json_object_array_get_idx(tuples, k);
+
+			json_object_object_add(one, "transport", json_object_get(handle));
+			json_object_array_add(all, json_object_get(one));
+		}
+	}
+	rows_print(out, n, rows);
+	if (json_object_array_length(all)) {
+		fputc('\n', out);
+		rows_print(out, &tuple, all);
+	}
+	json_object_put(all);
+}
+
 void table_print(FILE *out, const char *noun, struct json_object *answer)
 {
 	const struct noun *n = find(noun);
@@ -219,6 +255,8 @@ void table_print(FILE *out, const char *noun, struct json_object *answer)
 		drops_print(out, n, answer);
 	else if (!strcmp(noun, "rooms"))
 		rooms_print(out, n, answer);
+	else if (!strcmp(noun, "transports"))
+		transports_print(out, n, answer);
 	else if (json_object_is_type(answer, json_type_array))
 		rows_print(out, n, answer);
 	else

@@ -27,7 +27,10 @@ struct srtp_seal_in {
 	uint32_t ssrc; // the one written in hdr
 };
 
-/** One packet of a burst. out must not overlap hdr or payload of any job of the burst. */
+/**
+ * One packet of a burst. out must not overlap hdr or payload of any job of the burst; but a payload may
+ * lie where it will be sealed, at out + hdr_len of its own job.
+ */
 struct srtp_seal_job {
 	struct srtp_ctx *ctx; // of the engine that is called; jobs may share one
 	struct srtp_seal_in in;

@@ -6,8 +6,9 @@
  *
  * Counter mode and HMAC-SHA1 gather the packets of a burst: hashing many at once is where the
  * library gains. That keeps state in the manager, so each thread has managers of its own, made at
- * its first packet. Fewer than LANES_WORTH packets leave most lanes of the wide hash empty; they go
- * through the SHA instructions of the processor, two at a time, where it has them.
+ * its first packet. Few packets leave most lanes of the wide hash empty; they go through the SHA
+ * instructions of the processor, two at a time, where it has them. From how many on the lanes are
+ * worth it depends on processor and length, so it is measured once.
  */
 #include "sfu-dp/crypto/engine.h"
 
@@ -15,6 +16,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <x86intrin.h>
 
 #define CM_ROUND_KEYS (11 * 16)
 #define CM_TAG 10
@@ -45,8 +47,9 @@ struct srtp_ctx {
 
 /* Packets hashed together at most; those of a larger burst follow. */
 #define GATHER 32u
-/* From so many on the wide hash is faster than the SHA instructions (docs/performance.md). */
-#define LANES_WORTH 8u
+#define LANES_MAX 16u
+/* Messages up to here are short: setting up the lanes weighs more than hashing. */
+#define SHORT_BYTES 400u
 
 /* What a thread needs for gathered jobs. */
 struct gather {
@@ -58,6 +61,8 @@ struct gather {
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static IMB_MGR *mgr; // written once, before any ctx exists
+static unsigned lanes; // of the wide hash; written once, too
+static unsigned lanes_worth[2]; // from so many messages on it is the faster one: long, short
 static pthread_key_t gather_key; // frees a thread's gather when it ends
 static _Thread_local struct gather *gather_own;
 
@@ -100,6 +105,46 @@ static struct gather *gather_get(void)
 	return gather_own ? gather_own : gather_make();
 }
 
+static void hash_job(
+	IMB_JOB *job, const struct cm_keys *keys, const uint8_t *p, size_t len, uint8_t tag[16]);
+
+/** Cycles for n messages of so many octets: the least of some tries, since others run as well. */
+static uint64_t hash_cycles(struct gather *g, IMB_MGR *m, unsigned n, size_t len)
+{
+	static const struct cm_keys keys;
+	static const uint8_t message[1200];
+	uint64_t least = UINT64_MAX;
+
+	for (unsigned try = 0; try < 9; try++) {
+		uint64_t begin = __rdtsc(), cycles;
+
+		for (unsigned i = 0; i < n; i++)
+			hash_job(&g->job[i], &keys, message, len, g->tag[i]);
+		IMB_SUBMIT_HASH_BURST(m, g->job, n, IMB_AUTH_HMAC_SHA_1);
+		cycles = __rdtsc() - begin;
+		if (cycles < least)
+			least = cycles;
+	}
+	return least;
+}
+
+/** A tenth of a millisecond, once per process. Lanes cost the same however many are filled. */
+static void lanes_measure(IMB_ARCH arch)
+{
+	static const size_t len[2] = {1200, 200};
+	struct gather *g;
+
+	lanes = arch == IMB_ARCH_AVX512 ? LANES_MAX : arch == IMB_ARCH_AVX2 ? 8 : 4;
+	g = gather_get();
+	for (unsigned i = 0; g && i < 2; i++) {
+		uint64_t wide = hash_cycles(g, g->wide, lanes / 2, len[i]);
+		uint64_t pair = hash_cycles(g, g->narrow, 2, len[i]);
+
+		if (g->narrow->features & IMB_FEATURE_SHANI)
+			lanes_worth[i] = (unsigned)((2 * wide + pair - 1) / (pair ? pair : 1));
+	}
+}
+
 static void init_manager(void)
 {
 	IMB_ARCH arch = IMB_ARCH_NONE;
@@ -117,6 +162,7 @@ static void init_manager(void)
 		free_mb_mgr(m);
 		return;
 	}
+	lanes_measure(arch);
 	mgr = m;
 }
 
@@ -287,13 +333,26 @@ static bool cipher_run(struct gather *g, unsigned n)
 	return jobs_done(g->job, n, IMB_STATUS_COMPLETED_CIPHER);
 }
 
+static bool hash_some(struct gather *g, IMB_JOB *jobs, unsigned n)
+{
+	size_t octets = 0;
+	IMB_MGR *m;
+
+	for (unsigned i = 0; i < n; i++)
+		octets += jobs[i].msg_len_to_hash_in_bytes;
+	m = n < lanes_worth[octets <= SHORT_BYTES * n] ? g->narrow : g->wide;
+	IMB_SUBMIT_HASH_BURST(m, jobs, n, IMB_AUTH_HMAC_SHA_1);
+	return jobs_done(jobs, n, IMB_STATUS_COMPLETED_AUTH);
+}
+
+/** In whole sets of lanes: of 17 messages the last one alone would take as long as the 16. */
 static bool hash_run(struct gather *g, unsigned n)
 {
-	IMB_MGR *m = n < LANES_WORTH && (g->narrow->features & IMB_FEATURE_SHANI) ? g->narrow
-										  : g->wide;
+	bool ok = true;
 
-	IMB_SUBMIT_HASH_BURST(m, g->job, n, IMB_AUTH_HMAC_SHA_1);
-	return jobs_done(g->job, n, IMB_STATUS_COMPLETED_AUTH);
+	for (unsigned i = 0; i < n; i += lanes)
+		ok &= hash_some(g, g->job + i, n - i < lanes ? n - i : lanes);
+	return ok;
 }
 
 /* One message: counter mode over len octets from in to out. */

@@ -243,7 +243,7 @@ static int rtp_seal(struct srtp_ctx *ctx, const struct srtp_seal_in *in, uint8_t
 		return SRTP_NO_ROOM;
 	p = out + in->hdr_len;
 	memcpy(out, in->hdr, in->hdr_len);
-	if (len)
+	if (len && in->payload != p)
 		memcpy(p, in->payload, len);
 	if (ctx->profile->aead) {
 		srtp_iv_gcm(ctx->rtp.salt, in->ssrc, in->index, iv);

@@ -67,7 +67,7 @@ void classify_burst(struct worker *w, struct rte_mbuf **m, unsigned n)
 		if (!t) {
 			// Of a transport that is gone: its address means nothing any more.
 			if (transports[i])
-				tuple_table_remove(w->tuples, tuples[i]);
+				tuple_table_remove(w->tuples, tuples[i], transports[i]);
 			path_drop(w, m[i], DROP_tuple_unknown);
 			continue;
 		}
@@ -122,6 +122,8 @@ void handoff_burst(struct worker *w, struct rte_mbuf **m, unsigned n)
 	for (unsigned i = 0; i < n; i++) {
 		if (pkt_of(m[i])->task == PKT_TASK_FANOUT)
 			copies[copy_count++] = m[i];
+		else if (pkt_of(m[i])->task == PKT_TASK_HINT)
+			hint_handed(w, m[i]);
 		else
 			received(w, m[i], media, &media_count);
 	}
@@ -130,4 +132,26 @@ void handoff_burst(struct worker *w, struct rte_mbuf **m, unsigned n)
 		fanout_local(w, copies, copy_count);
 	if (media_count)
 		srtp_open_burst(w, media, media_count);
+}
+
+void handoff_sift(struct worker *w, struct rte_mbuf **m, unsigned n, uint64_t oldest_us)
+{
+	struct rte_mbuf *fresh[PATH_BURST];
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		if (pkt_of(m[i])->rx_us >= oldest_us) {
+			fresh[count++] = m[i];
+		} else if (pkt_of(m[i])->task == PKT_TASK_FANOUT) {
+			w->count.fanout_in++;
+			w->count.egress_tried++;
+			w->count.edge[EDGE_stalled]++;
+			rte_pktmbuf_free(m[i]);
+		} else {
+			w->count.handoff_in++;
+			path_drop(w, m[i], DROP_stalled);
+		}
+	}
+	if (count)
+		handoff_burst(w, fresh, count);
 }

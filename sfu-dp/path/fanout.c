@@ -7,7 +7,12 @@
  * the order of arrival; it rewrites and seals for the consumers whose transports it owns, and alone
  * touches their state. Leaves to: rewrite and srtp_seal, other workers, drop.
  */
+#include "sfu-dp/path/epoch.h"
+#include "sfu-dp/path/feedback.h"
+#include "sfu-dp/path/gate.h"
+#include "sfu-dp/path/key_frame.h"
 #include "sfu-dp/path/path.h"
+#include "sfu-dp/path/recover.h"
 #include "sfu-dp/path/rewrite.h"
 #include "sfu-dp/path/srtp_seal.h"
 #include "sfu-dp/path/transport.h"
@@ -16,8 +21,6 @@
 
 /** An encoding without a packet for so long is taken for stopped. */
 #define ENCODING_IDLE_US 1000000u
-/** Packets this much later than a request are taken for its effect where we cannot tell. */
-#define KEY_FRAME_EFFECT_US 50000u
 
 /** So many copies ahead the consumer is fetched, and what it points to: once that is there itself. */
 #define PREFETCH_CONSUMER 8u
@@ -29,11 +32,6 @@ struct outgoing {
 	struct rte_mbuf *m[PATH_BURST];
 	unsigned n;
 };
-
-static bool gate_open(const struct worker *w, struct peer *peer)
-{
-	return w->now_us < atomic_load_explicit(&peer->open_until_us, memory_order_relaxed);
-}
 
 /** The highest encoding that flows. */
 static void encodings_note(struct worker *w, struct producer *p, unsigned encoding)
@@ -48,38 +46,43 @@ static void encodings_note(struct worker *w, struct producer *p, unsigned encodi
 	atomic_store_explicit(&p->best_encoding, (uint8_t)best, memory_order_relaxed);
 }
 
-/** Whether an open request for a key frame is answered by this packet. */
-static void key_frame_note(struct worker *w, struct producer *p, const struct pkt *pkt)
-{
-	if (!p->key_frame_tries)
-		return;
-	if (pkt->start == PKT_START_KEY_FRAME
-		|| (pkt->start == PKT_START_UNKNOWN
-			&& w->now_us - p->key_frame_sent_us >= KEY_FRAME_EFFECT_US))
-		p->key_frame_tries = 0;
-}
-
 /** The producer's end of every edge: DROP_COUNT when its packets may go out. */
-static unsigned producer_verdict(struct worker *w, struct producer *p, struct pkt *pkt)
+static unsigned producer_verdict(
+	struct worker *w, struct producer *p, struct pkt *pkt, const uint8_t *packet)
 {
 	uint32_t flags = atomic_load_explicit(&p->flags, memory_order_relaxed);
-	bool paused = flags & SFU_PRODUCER_PAUSED;
+	unsigned verdict = DROP_COUNT;
 
-	if (paused || !gate_open(w, p->peer)) {
+	if (flags & SFU_PRODUCER_PAUSED)
+		verdict = DROP_producer_paused;
+	else if (!gate_open(w, p->peer))
+		verdict = DROP_producer_gate;
+	else if (p->put.frame_format != SFU_FRAME_OPAQUE)
+		verdict = epoch_verdict(w, p, pkt, packet + pkt->rtp.payload_off);
+	if (verdict != DROP_COUNT) {
 		p->was_shut = 1;
-		return paused ? DROP_producer_paused : DROP_producer_gate;
+		p->shut_reason = (uint8_t)verdict;
+		if (pkt->index > p->shut_index[pkt->encoding])
+			p->shut_index[pkt->encoding] = pkt->index;
+		recover_forget(p);
+		return verdict;
 	}
+	// Overtaken by what was held back: a stream that began with it would have a hole behind it.
+	if (pkt->index < p->shut_index[pkt->encoding])
+		return p->shut_reason;
 	if (p->was_shut) {
 		p->was_shut = 0;
 		p->source_change++;
-		// What was asked for while nothing could go out does not count.
-		p->key_frame_sent_us = 0;
-		producer_want_key_frame(w->objects, p);
+		key_frame_reopen(w, p);
 	}
 	pkt->source_change = p->source_change;
 	p->packets++;
 	p->bytes += pkt->rtp.payload_len;
 	encodings_note(w, p, pkt->encoding);
+	if (pkt->has_audio_level) {
+		p->loudness += 127u - (pkt->audio_level & 0x7f);
+		p->loudness_packets++;
+	}
 	key_frame_note(w, p, pkt);
 	return DROP_COUNT;
 }
@@ -117,7 +120,9 @@ void fanout_burst(struct worker *w, struct rte_mbuf **m, unsigned n)
 	for (unsigned i = 0; i < n; i++) {
 		struct pkt *pkt = pkt_of(m[i]);
 		struct producer *p = producer_find(w->objects, pkt->producer);
-		unsigned verdict = p ? producer_verdict(w, p, pkt) : DROP_stale_handle;
+		unsigned verdict
+			= p ? producer_verdict(w, p, pkt, rte_pktmbuf_mtod(m[i], const uint8_t *))
+			    : DROP_stale_handle;
 		uint16_t references = 0;
 
 		if (verdict != DROP_COUNT) {
@@ -244,16 +249,19 @@ static void edge(
 		hdr_len = rewrite_header_like(
 			&copying->header, c, copying->packet, pkt, &place, w->now_us, seal_next(b));
 		if (hdr_len
-			&& transport_tx_header(c->transport)->ip_len + hdr_len
-					   + pkt->rtp.payload_len + keys->profile->tag_len
-				   <= w->port->mtu) {
+			&& transport_fits(w, c->transport,
+				hdr_len + pkt->rtp.payload_len + keys->profile->tag_len)) {
+			// Only now that it goes out: a number that is not sent counts as lost.
+			if (copying->header.twcc_off)
+				feedback_stamp(c->transport,
+					seal_next(b) + copying->header.twcc_off, w->now_us,
+					hdr_len + pkt->rtp.payload_len);
 			seal_add(w, b, c, keys, copying->packet, pkt, hdr_len, place.index);
 			return;
 		}
 		reason = EDGE_too_long;
 	}
-	w->count.edge[reason]++;
-	c->edge[reason]++;
+	edge_count(w, c, reason);
 }
 
 /** What the copy for a consumer will touch: first the consumer, a little later what it points to. */
@@ -269,14 +277,20 @@ static void transport_prefetch(const struct consumer *c)
 	rte_prefetch0(c->transport);
 	rte_prefetch0(&c->transport->tx_header);
 	rte_prefetch0(c->peer);
+	rte_prefetch0(c->saved);
 }
 
 static void keys_prefetch(const struct consumer *c)
 {
-	rte_prefetch0(atomic_load_explicit(&c->transport->keys, memory_order_relaxed));
+	const struct transport *t = c->transport;
+
+	rte_prefetch0(atomic_load_explicit(&t->keys, memory_order_relaxed));
+	// Where the packet will be noted as sent.
+	rte_prefetch0(&t->twcc.sent.packet[t->twcc_seq % TWCC_WINDOW]);
 }
 
-static void copies(struct worker *w, struct seal_burst *b, struct copying *copying)
+/** All copies of this worker; whether one of them may have to be sent again. */
+static bool copies(struct worker *w, struct seal_burst *b, struct copying *copying)
 {
 	const struct consumer_list *l
 		= atomic_load_explicit(&copying->producer->fanout[w->id], memory_order_acquire);
@@ -293,6 +307,7 @@ static void copies(struct worker *w, struct seal_burst *b, struct copying *copyi
 			keys_prefetch(l->consumer[k + PREFETCH_KEYS]);
 		edge(w, b, l->consumer[k], copying);
 	}
+	return l && l->repairable;
 }
 
 /* What another worker has written lies in its caches. */
@@ -316,6 +331,7 @@ static void packet_prefetch(const struct rte_mbuf *m)
 
 void fanout_local(struct worker *w, struct rte_mbuf **m, unsigned n)
 {
+	bool keep[PATH_BURST] = {false};
 	struct copying copying;
 	struct seal_burst b;
 
@@ -336,8 +352,14 @@ void fanout_local(struct worker *w, struct rte_mbuf **m, unsigned n)
 		copying.clock_rate_hz = p->clock_rate_hz[pkt->rtp.payload_type];
 		copying.gate_open = gate_open(w, p->peer);
 		copying.header.len = 0;
-		copies(w, &b, &copying);
+		keep[i] = copies(w, &b, &copying);
 	}
 	seal_flush(w, &b);
+	for (unsigned i = 0; i < n; i++) {
+		if (!keep[i])
+			continue;
+		history_keep(&w->repair.history, m[i], w->now_us);
+		m[i] = NULL;
+	}
 	rte_pktmbuf_free_bulk(m, n);
 }

@@ -12,14 +12,25 @@
 #include <openssl/sha.h>
 #include <string.h>
 
+#include "sfu-dp/path/ice_memory.h"
 #include "sfu-dp/path/path.h"
 #include "sfu-dp/path/transport.h"
 #include "sfu-dp/proto/stun.h"
+#include "sfu-dp/state/restore.h"
+#include "sfu-dp/table/credentials.h"
 #include "sfu-dp/table/ufrag.h"
 #include "sfu-dp/worker.h"
 
-/** An address that was not checked for so long gives way to a new one when all places are taken. */
-#define TUPLE_STALE_US 5000000u
+/**
+ * A check from elsewhere moves the path, nominating or not, when the address in use was not checked
+ * for so long: a NAT has given the client another one. Clients check at least every 2.5 s.
+ */
+#define PATH_QUIET_US 5000000u
+/**
+ * RTCP from elsewhere moves it when nothing came from the address in use for so long: longer than
+ * packets were on their way when the path moved last.
+ */
+#define PATH_HEARD_US 500000u
 #define SHA1_BLOCK 64u
 
 static void hmac_sha1(void *ctx, const uint8_t *key, size_t key_len, const struct stun_bytes *parts,
@@ -53,10 +64,17 @@ static const struct stun_crypto crypto = {.hmac_sha1 = hmac_sha1};
 
 _Static_assert(SFU_PWD_BYTES <= SHA1_BLOCK, "hmac_sha1() hashes no long keys");
 
+static const struct ice_credentials *credentials_of(
+	const struct transport *t, const uint8_t *buf, const struct stun_view *view)
+{
+	return credentials_find(t, buf + view->local_ufrag.off, view->local_ufrag.len);
+}
+
 /** The transport that a check is for, when the check is authentic; else NULL and the reason. */
 static struct transport *check(const struct worker *w, const uint8_t *buf, size_t len,
 	struct stun_view *view, enum drop_reason *why)
 {
+	const struct ice_credentials *pair;
 	struct transport *t;
 
 	*why = DROP_stun_malformed;
@@ -73,9 +91,10 @@ static struct transport *check(const struct worker *w, const uint8_t *buf, size_
 		return NULL;
 	t = transport_find(w->objects,
 		ufrag_find(w->ufrags, buf + view->local_ufrag.off, view->local_ufrag.len));
-	if (!t)
+	pair = t ? credentials_of(t, buf, view) : NULL;
+	if (!pair)
 		return NULL;
-	switch (stun_verify(buf, view, t->pwd, t->pwd_len, &crypto)) {
+	switch (stun_verify(buf, view, pair->pwd, pair->pwd_len, &crypto)) {
 	case STUN_OK:
 		return t;
 	case STUN_BAD_FINGERPRINT:
@@ -123,6 +142,7 @@ static uint8_t owner_claim(struct worker *w, struct transport *t)
 	if (!atomic_compare_exchange_strong_explicit(
 		    &t->owner, &owner, wanted, memory_order_acq_rel, memory_order_acquire))
 		return owner;
+	save_owner(t, wanted);
 	atomic_fetch_add_explicit(
 		&w->objects->shares[wanted].transports[t->direction], 1, memory_order_relaxed);
 	return wanted;
@@ -168,12 +188,13 @@ static struct transport_tuple *place_for(struct worker *w, struct transport *t)
 	}
 	if (w->now_us - oldest->last_check_us < TUPLE_STALE_US)
 		return NULL;
-	tuple_table_remove(w->tuples, &oldest->tuple);
+	tuple_table_remove(
+		w->tuples, &oldest->tuple, atomic_load_explicit(&t->handle, memory_order_relaxed));
 	return oldest;
 }
 
-/** Learn or refresh the address of an authentic check; NULL when there is no place for it. */
-static struct transport_tuple *tuple_learn(
+/** The place for the address of an authentic check, that address in it; NULL when there is none. */
+static struct transport_tuple *tuple_place(
 	struct worker *w, struct transport *t, const struct pkt *pkt)
 {
 	struct transport_tuple *entry = transport_tuple_find(t, &pkt->tuple);
@@ -182,6 +203,7 @@ static struct transport_tuple *tuple_learn(
 		entry = place_for(w, t);
 		if (!entry)
 			return NULL;
+		memset(entry, 0, sizeof(*entry));
 		entry->tuple = pkt->tuple;
 		entry->id = t->next_tuple_id++;
 	}
@@ -190,7 +212,7 @@ static struct transport_tuple *tuple_learn(
 	return entry;
 }
 
-static void nominate(struct worker *w, struct transport *t, const struct transport_tuple *entry)
+static void path_move(struct worker *w, struct transport *t, const struct transport_tuple *entry)
 {
 	uint32_t place = (uint32_t)(entry - t->tuples);
 
@@ -198,7 +220,34 @@ static void nominate(struct worker *w, struct transport *t, const struct transpo
 		return;
 	t->nominated = 1;
 	t->active = place;
+	t->heard_us = w->now_us;
 	transport_notice(w, t, NOTICE_NOMINATED);
+}
+
+/**
+ * The client wants this address from now on. Once it has said so with new credentials, a late check
+ * with those before counts no more.
+ */
+static void nominate(struct worker *w, struct transport *t, const struct transport_tuple *entry,
+	const struct ice_credentials *pair)
+{
+	if (pair->round < t->nominated_round)
+		return;
+	t->nominated_round = pair->round;
+	path_move(w, t, entry);
+	if (pair->round > 1
+		&& atomic_load_explicit(&t->credentials_before, memory_order_relaxed)
+			   != CREDENTIALS_NONE)
+		transport_notice(w, t, NOTICE_RESTARTED);
+}
+
+/** Whether the address in use has gone quiet while this one is checked. */
+static bool active_is_quiet(
+	const struct worker *w, const struct transport *t, const struct transport_tuple *entry)
+{
+	const struct transport_tuple *active = &t->tuples[t->active];
+
+	return entry != active && w->now_us - active->last_check_us >= PATH_QUIET_US;
 }
 
 static struct stun_addr mapped_address(const struct tuple *tuple)
@@ -217,7 +266,8 @@ static struct stun_addr mapped_address(const struct tuple *tuple)
 }
 
 /** Turn the request into its answer, in the same mbuf, back to where it came from. */
-static void answer(struct worker *w, struct transport *t, struct rte_mbuf *m, unsigned error)
+static void answer(
+	struct worker *w, struct rte_mbuf *m, const struct ice_credentials *pair, unsigned error)
 {
 	uint8_t *buf = rte_pktmbuf_mtod(m, uint8_t *);
 	struct tuple tuple = pkt_of(m)->tuple;
@@ -228,10 +278,11 @@ static void answer(struct worker *w, struct transport *t, struct rte_mbuf *m, un
 
 	memcpy(txid, buf + STUN_TXID_OFF, sizeof(txid));
 	if (error)
-		len = stun_encode_error(out, sizeof(out), txid, error, t->pwd, t->pwd_len, &crypto);
+		len = stun_encode_error(
+			out, sizeof(out), txid, error, pair->pwd, pair->pwd_len, &crypto);
 	else
 		len = stun_encode_success(
-			out, sizeof(out), txid, &mapped, t->pwd, t->pwd_len, &crypto);
+			out, sizeof(out), txid, &mapped, pair->pwd, pair->pwd_len, &crypto);
 	RTE_VERIFY(len);
 	rte_pktmbuf_reset(m);
 	buf = (uint8_t *)rte_pktmbuf_append(m, (uint16_t)len);
@@ -242,31 +293,19 @@ static void answer(struct worker *w, struct transport *t, struct rte_mbuf *m, un
 	tx_frame(w, m);
 }
 
-/** The part that only the owner does. */
-static void checked(
-	struct worker *w, struct transport *t, struct rte_mbuf *m, const struct stun_view *view)
+/** What a new check teaches: its address, and by nomination or silence elsewhere the path. */
+static bool learn(struct worker *w, struct transport *t, struct rte_mbuf *m,
+	const struct stun_view *view, const struct ice_credentials *pair)
 {
-	struct transport_tuple *entry;
+	const uint8_t *txid = rte_pktmbuf_mtod_offset(m, const uint8_t *, STUN_TXID_OFF);
+	const struct pkt *pkt = pkt_of(m);
+	struct transport_tuple *entry = tuple_place(w, t, pkt);
 
-	if (t->closed) {
-		path_drop(w, m, DROP_transport_closed);
-		return;
-	}
-	adopt(w, t);
-	// RFC 8445, 7.3.1.1: we are controlled, always. Nothing is learnt from such a check.
-	if (view->role == STUN_ROLE_CONTROLLED) {
-		answer(w, t, m, STUN_ERROR_ROLE_CONFLICT);
-		return;
-	}
-	if (view->unknown_required) {
-		answer(w, t, m, STUN_ERROR_UNKNOWN_ATTRIBUTE);
-		return;
-	}
-	entry = tuple_learn(w, t, pkt_of(m));
-	if (!entry) {
-		path_drop(w, m, DROP_stun_tuples);
-		return;
-	}
+	if (!entry)
+		return false;
+	// Before all that outlives the process: nobody shall be able to send it once more.
+	ice_memory_add(t, txid, &pkt->tuple);
+	save_tuple(t, entry);
 	t->last_check_us = w->now_us;
 	// Whatever is learnt below or was above: the next copy makes its header anew.
 	t->tx_header.frame_len = 0;
@@ -276,8 +315,86 @@ static void checked(
 		transport_notice(w, t, NOTICE_VALIDATED);
 	}
 	if (view->use_candidate || view->has_nomination)
-		nominate(w, t, entry);
-	answer(w, t, m, 0);
+		nominate(w, t, entry, pair);
+	else if (active_is_quiet(w, t, entry))
+		path_move(w, t, entry);
+	if (entry == &t->tuples[t->active])
+		t->heard_us = w->now_us;
+	save_path(t);
+	return true;
+}
+
+void ice_heard(struct worker *w, struct transport *t, const struct tuple *from)
+{
+	struct transport_tuple *entry;
+
+	if (!t->validated)
+		return;
+	if (!memcmp(&t->tuples[t->active].tuple, from, sizeof(*from))) {
+		t->heard_us = w->now_us;
+		return;
+	}
+	// Clients send from where they are reached. One that nominates once and then checks every few
+	// seconds is found here, before its old address went unchecked for long enough.
+	if (w->now_us - t->heard_us < PATH_HEARD_US)
+		return;
+	entry = transport_tuple_find(t, from);
+	if (!entry)
+		return;
+	path_move(w, t, entry);
+	t->tx_header.frame_len = 0;
+	save_path(t);
+}
+
+/** The part that only the owner does. */
+static void checked(
+	struct worker *w, struct transport *t, struct rte_mbuf *m, const struct stun_view *view)
+{
+	const uint8_t *buf = rte_pktmbuf_mtod(m, const uint8_t *);
+	const struct ice_credentials *pair = credentials_of(t, buf, view);
+	const struct pkt *pkt = pkt_of(m);
+
+	if (t->closed || !pair) {
+		path_drop(w, m, t->closed ? DROP_transport_closed : DROP_stun_ufrag);
+		return;
+	}
+	adopt(w, t);
+	// RFC 8445, 7.3.1.1: we are controlled, always. Nothing is learnt from such a check.
+	if (view->role == STUN_ROLE_CONTROLLED) {
+		answer(w, m, pair, STUN_ERROR_ROLE_CONFLICT);
+		return;
+	}
+	if (view->unknown_required) {
+		answer(w, m, pair, STUN_ERROR_UNKNOWN_ATTRIBUTE);
+		return;
+	}
+	switch (ice_memory_find(t, buf + STUN_TXID_OFF, &pkt->tuple)) {
+	case ICE_CHECK_REPLAYED:
+		path_drop(w, m, DROP_stun_replay);
+		return;
+	case ICE_CHECK_AGAIN:
+		// Neither a nomination nor a sign of life: anybody could have sent it.
+		answer(w, m, pair, 0);
+		return;
+	case ICE_CHECK_NEW:
+		break;
+	}
+	if (!learn(w, t, m, view, pair)) {
+		path_drop(w, m, DROP_stun_tuples);
+		return;
+	}
+	answer(w, m, pair, 0);
+}
+
+/**
+ * Whether the address is one at which another transport is reached. A member whose network lets it
+ * forge addresses could take packets away from another one with a check of its own.
+ */
+static bool is_taken(const struct worker *w, const struct pkt *pkt)
+{
+	uint64_t holder = tuple_table_holder(w->tuples, &pkt->tuple, w->now_us);
+
+	return holder != pkt->transport && transport_find(w->objects, holder);
 }
 
 void ice_packet(struct worker *w, struct rte_mbuf *m)
@@ -287,15 +404,27 @@ void ice_packet(struct worker *w, struct rte_mbuf *m)
 	struct stun_view view;
 	enum drop_reason why;
 	struct transport *t = check(w, buf, rte_pktmbuf_data_len(m), &view, &why);
+	enum ice_memory memory;
 	uint8_t owner;
 
 	if (!t) {
 		path_drop(w, m, why);
 		return;
 	}
+	// Here and not only with the owner: the flow must not get into our table.
+	memory = ice_memory_find(t, buf + STUN_TXID_OFF, &pkt->tuple);
+	if (memory == ICE_CHECK_REPLAYED) {
+		path_drop(w, m, DROP_stun_replay);
+		return;
+	}
 	pkt->transport = atomic_load_explicit(&t->handle, memory_order_relaxed);
+	if (is_taken(w, pkt)) {
+		path_drop(w, m, DROP_stun_taken);
+		return;
+	}
 	owner = owner_claim(w, t);
-	if (!tuple_table_add(w->tuples, &pkt->tuple, pkt->transport, w->now_us)) {
+	if (memory == ICE_CHECK_NEW
+		&& !tuple_table_add(w->tuples, &pkt->tuple, pkt->transport, w->now_us)) {
 		path_drop(w, m, DROP_stun_tuples);
 		return;
 	}

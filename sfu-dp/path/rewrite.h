@@ -50,6 +50,7 @@ size_t rewrite_header(const struct consumer *c, const uint8_t *packet, const str
 struct rewrite_template {
 	size_t len;
 	size_t mid_off; /* 0 = no MID */
+	size_t twcc_off; /* of the transport-wide sequence number, to be set; 0 = none */
 	uint8_t ext_id[SFU_EXT_COUNT];
 	uint8_t mid_len;
 	uint8_t hdr[REWRITE_HEADER_MAX];

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /**
- * rx: is this frame for us, and is it well formed down to UDP? ARP and ICMP echo are answered in
- * place. Leaves to: classify, tx (answers), drop.
+ * rx: is this frame for us, and is it well formed down to UDP? ARP, neighbour solicitations and echo
+ * requests are answered in place. IPv6 is in rx_ip6.c. Leaves to: classify, hint, tx (answers), drop.
  */
 #include <rte_arp.h>
 #include <rte_ether.h>
@@ -10,18 +10,13 @@
 #include <rte_udp.h>
 #include <string.h>
 
-#include "sfu-dp/path/path.h"
+#include "sfu-dp/path/rx.h"
 #include "sfu-dp/port.h"
-#include "sfu-dp/worker.h"
 
-/** Answers to ARP and ICMP echo a worker gives per second; what is above is noise or an attack. */
+/** Answers to ARP and ICMP a worker gives per second; what is above is noise or an attack. */
 #define L3_ANSWERS_PER_SECOND 1000u
 
-/** What became of a frame: a verdict of this stage. */
-#define RX_UDP DROP_COUNT /* goes on to classify */
-#define RX_ANSWER (DROP_COUNT + 1)
-
-static bool answer_allowed(struct worker *w)
+bool rx_answer_allowed(struct worker *w)
 {
 	if (w->now_us - w->arp_refill_us >= 1000000) {
 		w->arp_refill_us = w->now_us;
@@ -33,13 +28,28 @@ static bool answer_allowed(struct worker *w)
 	return true;
 }
 
-static bool address_is_ours(const struct port *port, const void *v4)
+bool rx_address_is_ours(const struct worker *w, const uint8_t ip[16])
 {
-	for (unsigned i = 0; i < port->address_count; i++) {
-		if (!memcmp(port->address[i] + 12, v4, 4))
+	for (unsigned i = 0; i < w->port->address_count; i++) {
+		if (!memcmp(w->port->address[i], ip, 16))
 			return true;
 	}
 	return false;
+}
+
+static void map_v4(uint8_t out[16], const void *v4)
+{
+	memset(out, 0, 10);
+	memset(out + 10, 0xff, 2);
+	memcpy(out + 12, v4, 4);
+}
+
+static bool ip4_is_ours(const struct worker *w, const void *v4)
+{
+	uint8_t mapped[16];
+
+	map_v4(mapped, v4);
+	return rx_address_is_ours(w, mapped);
 }
 
 /** Turn an ARP request for our address into the reply, in place (RFC 826). */
@@ -55,11 +65,11 @@ static unsigned arp_answer(struct worker *w, struct rte_mbuf *m, size_t l2_len)
 	if (arp->arp_hardware != RTE_BE16(RTE_ARP_HRD_ETHER)
 		|| arp->arp_protocol != RTE_BE16(RTE_ETHER_TYPE_IPV4) || arp->arp_hlen != 6
 		|| arp->arp_plen != 4 || arp->arp_opcode != RTE_BE16(RTE_ARP_OP_REQUEST)
-		|| !address_is_ours(w->port, &arp->arp_data.arp_tip)
+		|| !ip4_is_ours(w, &arp->arp_data.arp_tip)
 		// The answer goes there: a group would have us answer to everyone.
 		|| !rte_is_unicast_ether_addr(&arp->arp_data.arp_sha))
 		return DROP_arp_malformed;
-	if (!answer_allowed(w))
+	if (!rx_answer_allowed(w))
 		return DROP_arp_rate;
 	arp->arp_opcode = RTE_BE16(RTE_ARP_OP_REPLY);
 	ours = arp->arp_data.arp_tip;
@@ -72,20 +82,62 @@ static unsigned arp_answer(struct worker *w, struct rte_mbuf *m, size_t l2_len)
 	return RX_ANSWER;
 }
 
+unsigned rx_hint(
+	struct rte_mbuf *m, const uint8_t *icmp, size_t len, uint16_t vlan, rx_hint_parse_fn parse)
+{
+	struct pkt *pkt = pkt_of(m);
+	struct icmp_too_big hint;
+
+	if (parse(icmp, len, &hint) != ICMP_OK)
+		return DROP_icmp_malformed;
+	memcpy(pkt->tuple.remote, hint.remote, 16);
+	memcpy(pkt->tuple.local, hint.local, 16);
+	pkt->tuple.remote_port_be16 = hint.remote_port_be16;
+	pkt->tuple.local_port_be16 = hint.local_port_be16;
+	pkt->tuple.vlan = vlan;
+	pkt->hint_mtu = hint.mtu;
+	pkt->hint_quoted_len = hint.quoted_len;
+	pkt->hops = 0;
+	return RX_HINT;
+}
+
+unsigned rx_udp(struct worker *w, struct rte_mbuf *m, size_t off, size_t len, uint16_t vlan)
+{
+	const struct rte_ether_hdr *eth = rte_pktmbuf_mtod(m, const struct rte_ether_hdr *);
+	const struct rte_udp_hdr *udp = rte_pktmbuf_mtod_offset(m, const struct rte_udp_hdr *, off);
+	struct pkt *pkt = pkt_of(m);
+	size_t udp_len;
+
+	if (len < sizeof(*udp))
+		return DROP_udp_malformed;
+	// The UDP checksum is not looked at: from a kernel on the same machine it is partial, and
+	// everything that counts is authenticated (ARCHITECTURE.md).
+	udp_len = rte_be_to_cpu_16(udp->dgram_len);
+	if (udp_len < sizeof(*udp) || udp_len > len)
+		return DROP_udp_malformed;
+	if (udp->dst_port != w->port->media_port_be16 || udp->src_port == 0)
+		return DROP_udp_port;
+	pkt->tuple.remote_port_be16 = udp->src_port;
+	pkt->tuple.local_port_be16 = udp->dst_port;
+	pkt->tuple.vlan = vlan;
+	memcpy(pkt->l2.remote_mac, eth->src_addr.addr_bytes, 6);
+	memcpy(pkt->l2.local_mac, w->port->mac, 6);
+	pkt->rx_us = w->now_us;
+	rte_pktmbuf_adj(m, (uint16_t)(off + sizeof(*udp)));
+	// Ethernet pads short frames: the UDP length is the truth.
+	rte_pktmbuf_trim(m, (uint16_t)(rte_pktmbuf_data_len(m) - (udp_len - sizeof(*udp))));
+	return RX_UDP;
+}
+
 /** Turn an ICMP echo request into the reply, in place (RFC 792). */
-static unsigned icmp_answer(
-	struct worker *w, struct rte_mbuf *m, struct rte_ipv4_hdr *ip, size_t len)
+static unsigned echo_answer(
+	struct worker *w, struct rte_mbuf *m, struct rte_ipv4_hdr *ip, struct rte_icmp_hdr *icmp)
 {
 	struct rte_ether_hdr *eth = rte_pktmbuf_mtod(m, struct rte_ether_hdr *);
-	struct rte_icmp_hdr *icmp = (struct rte_icmp_hdr *)(ip + 1);
 	uint32_t sum;
 	rte_be32_t source;
 
-	if (len < sizeof(*icmp) || icmp->icmp_type != RTE_IP_ICMP_ECHO_REQUEST || icmp->icmp_code)
-		return DROP_icmp_malformed;
-	if (rte_raw_cksum(icmp, len) != 0xffff)
-		return DROP_icmp_malformed;
-	if (!answer_allowed(w))
+	if (!rx_answer_allowed(w))
 		return DROP_arp_rate;
 	icmp->icmp_type = RTE_IP_ICMP_ECHO_REPLY;
 	// Type 8 became 0: the one's complement sum grows by 8 (RFC 1624).
@@ -102,29 +154,31 @@ static unsigned icmp_answer(
 	return RX_ANSWER;
 }
 
-static void map_v4(uint8_t out[16], const void *v4)
+static unsigned icmp4(
+	struct worker *w, struct rte_mbuf *m, struct rte_ipv4_hdr *ip, size_t len, uint16_t vlan)
 {
-	memset(out, 0, 10);
-	memset(out + 10, 0xff, 2);
-	memcpy(out + 12, v4, 4);
+	struct rte_icmp_hdr *icmp = (struct rte_icmp_hdr *)(ip + 1);
+
+	if (len < sizeof(*icmp) || rte_raw_cksum(icmp, len) != 0xffff)
+		return DROP_icmp_malformed;
+	if (icmp->icmp_type == RTE_IP_ICMP_ECHO_REQUEST && !icmp->icmp_code)
+		return echo_answer(w, m, ip, icmp);
+	return rx_hint(m, (const uint8_t *)icmp, len, vlan, icmp4_too_big_parse);
 }
 
-/** IPv4 (RFC 791) and UDP (RFC 768). On RX_UDP the context is filled and m is the UDP payload. */
-static unsigned ipv4_check(struct worker *w, struct rte_mbuf *m, size_t l2_len, uint16_t vlan)
+/** IPv4 (RFC 791). On RX_UDP the context is filled and m is the UDP payload. */
+static unsigned ip4(struct worker *w, struct rte_mbuf *m, size_t l2_len, uint16_t vlan)
 {
-	struct rte_ether_hdr *eth = rte_pktmbuf_mtod(m, struct rte_ether_hdr *);
-	size_t have = rte_pktmbuf_data_len(m) - l2_len;
+	size_t have = rte_pktmbuf_data_len(m) - l2_len, total;
 	struct pkt *pkt = pkt_of(m);
 	struct rte_ipv4_hdr *ip;
-	struct rte_udp_hdr *udp;
-	size_t total, udp_len;
 
 	if (have < sizeof(*ip))
 		return DROP_frame_short;
 	ip = rte_pktmbuf_mtod_offset(m, struct rte_ipv4_hdr *, l2_len);
 	if ((ip->version_ihl >> 4) != 4 || (ip->version_ihl & 0xf) < 5)
 		return DROP_ip_malformed;
-	if (!address_is_ours(w->port, &ip->dst_addr))
+	if (!ip4_is_ours(w, &ip->dst_addr))
 		return DROP_not_for_us;
 	if (ip->version_ihl != RTE_IPV4_VHL_DEF)
 		return DROP_ip_options;
@@ -136,31 +190,12 @@ static unsigned ipv4_check(struct worker *w, struct rte_mbuf *m, size_t l2_len, 
 	if (ip->fragment_offset & RTE_BE16(RTE_IPV4_HDR_MF_FLAG | RTE_IPV4_HDR_OFFSET_MASK))
 		return DROP_ip_fragment;
 	if (ip->next_proto_id == IPPROTO_ICMP)
-		return icmp_answer(w, m, ip, total - sizeof(*ip));
+		return icmp4(w, m, ip, total - sizeof(*ip), vlan);
 	if (ip->next_proto_id != IPPROTO_UDP)
 		return DROP_ip_protocol;
-	udp = (struct rte_udp_hdr *)(ip + 1);
-	if (total < sizeof(*ip) + sizeof(*udp))
-		return DROP_udp_malformed;
-	// The UDP checksum is not looked at: from a kernel on the same machine it is partial, and
-	// everything that counts is authenticated (ARCHITECTURE.md).
-	udp_len = rte_be_to_cpu_16(udp->dgram_len);
-	if (udp_len < sizeof(*udp) || udp_len > total - sizeof(*ip))
-		return DROP_udp_malformed;
-	if (udp->dst_port != w->port->media_port_be16 || udp->src_port == 0)
-		return DROP_udp_port;
 	map_v4(pkt->tuple.remote, &ip->src_addr);
 	map_v4(pkt->tuple.local, &ip->dst_addr);
-	pkt->tuple.remote_port_be16 = udp->src_port;
-	pkt->tuple.local_port_be16 = udp->dst_port;
-	pkt->tuple.vlan = vlan;
-	memcpy(pkt->l2.remote_mac, eth->src_addr.addr_bytes, 6);
-	memcpy(pkt->l2.local_mac, w->port->mac, 6);
-	pkt->rx_us = w->now_us;
-	rte_pktmbuf_adj(m, (uint16_t)(l2_len + sizeof(*ip) + sizeof(*udp)));
-	// Ethernet pads short frames: the UDP length is the truth.
-	rte_pktmbuf_trim(m, (uint16_t)(rte_pktmbuf_data_len(m) - (udp_len - sizeof(*udp))));
-	return RX_UDP;
+	return rx_udp(w, m, l2_len + sizeof(*ip), total - sizeof(*ip), vlan);
 }
 
 static unsigned frame_check(struct worker *w, struct rte_mbuf *m)
@@ -197,8 +232,10 @@ static unsigned frame_check(struct worker *w, struct rte_mbuf *m)
 	if (type == RTE_BE16(RTE_ETHER_TYPE_IPV4)) {
 		if (!rte_is_unicast_ether_addr(&eth->dst_addr))
 			return DROP_not_for_us;
-		return ipv4_check(w, m, l2_len, vlan);
+		return ip4(w, m, l2_len, vlan);
 	}
+	if (type == RTE_BE16(RTE_ETHER_TYPE_IPV6))
+		return rx_ip6(w, m, l2_len, vlan);
 	if (type == RTE_BE16(RTE_ETHER_TYPE_ARP))
 		return arp_answer(w, m, l2_len);
 	return DROP_ethertype;
@@ -209,8 +246,13 @@ void rx_burst(struct worker *w, struct rte_mbuf **m, unsigned n)
 	struct rte_mbuf *udp[PATH_BURST];
 	unsigned udp_count = 0;
 
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < n; i++) {
+		const uint8_t *pkt = (const uint8_t *)pkt_of(m[i]);
+
+		for (unsigned k = 0; k < sizeof(struct pkt); k += RTE_CACHE_LINE_SIZE)
+			rte_prefetch0(pkt + k);
 		rte_prefetch0(rte_pktmbuf_mtod(m[i], void *));
+	}
 	for (unsigned i = 0; i < n; i++) {
 		unsigned verdict;
 
@@ -223,6 +265,8 @@ void rx_burst(struct worker *w, struct rte_mbuf **m, unsigned n)
 		} else if (verdict == RX_ANSWER) {
 			w->count.answered++;
 			tx_frame(w, m[i]);
+		} else if (verdict == RX_HINT) {
+			hint_packet(w, m[i]);
 		} else {
 			path_drop(w, m[i], (enum drop_reason)verdict);
 		}

@@ -6,11 +6,16 @@
  */
 #include <string.h>
 
+#include "sfu-dp/path/feedback.h"
 #include "sfu-dp/path/path.h"
+#include "sfu-dp/path/recover.h"
+#include "sfu-dp/path/rtx.h"
+#include "sfu-dp/path/rtx_ahead.h"
 #include "sfu-dp/path/transport.h"
 #include "sfu-dp/proto/demux.h"
 #include "sfu-dp/proto/rtp.h"
 #include "sfu-dp/proto/rtp_ext.h"
+#include "sfu-dp/state/hot.h"
 #include "sfu-dp/worker.h"
 
 /** Which producer and encoding an SSRC feeds. */
@@ -75,20 +80,25 @@ static bool bind_by_ssrc(const struct producer_list *l, uint32_t ssrc, struct bi
 	return false;
 }
 
-/** The encoding that a packet of this producer feeds by its RID; false if none can be learnt. */
-static bool encoding_by_rid(
-	const struct sfu_put_producer *put, const struct names *names, struct binding *out)
+/**
+ * The encoding that a packet of this producer feeds, or as RTX repairs, by its (repaired) RID; false
+ * if none can be learnt.
+ */
+static bool encoding_by_rid(const struct sfu_put_producer *put, const struct names *names, bool rtx,
+	struct binding *out)
 {
+	const struct rtp_ext_elem *rid = rtx ? &names->repaired_rid : &names->rid;
+
 	for (uint8_t e = 0; e < put->encoding_count; e++) {
 		const struct sfu_producer_encoding *encoding = &put->encoding[e];
 
-		if (encoding->ssrc)
+		if (rtx ? encoding->rtx_ssrc : encoding->ssrc)
 			continue;
 		// One encoding without a name needs none: the MID says it all.
-		out->rtx = text_is(&names->repaired_rid, encoding->rid, encoding->rid_len);
-		if (out->rtx || text_is(&names->rid, encoding->rid, encoding->rid_len)
+		if (text_is(rid, encoding->rid, encoding->rid_len)
 			|| (put->encoding_count == 1 && !encoding->rid_len)) {
 			out->encoding = e;
+			out->rtx = rtx;
 			return true;
 		}
 	}
@@ -103,19 +113,17 @@ static bool bind_by_name(const struct producer_list *l, const uint8_t *buf,
 
 	for (uint32_t i = 0; i < l->count; i++) {
 		struct producer *p = l->producer[i];
+		bool rtx = p->codec[view->payload_type] == SFU_CODEC_RTX;
 		struct binding b = {.producer = p};
 		struct names names;
 
+		if (p->mapped_payload_type[view->payload_type] == 0xff)
+			continue;
 		names_read(p, buf, view, &names);
 		if (names.mid.data ? !text_is(&names.mid, p->put.mid, p->put.mid_len)
-				   : !names.rid.data)
+				   : !(rtx ? names.repaired_rid.data : names.rid.data))
 			continue;
-		// Retransmissions without a name of their own must not pass for a new source.
-		if (p->mapped_payload_type[view->payload_type] == 0xff
-			|| (p->codec[view->payload_type] == SFU_CODEC_RTX
-				&& !names.repaired_rid.data))
-			continue;
-		if (!encoding_by_rid(&p->put, &names, &b))
+		if (!encoding_by_rid(&p->put, &names, rtx, &b))
 			continue;
 		*out = b;
 		found++;
@@ -142,20 +150,28 @@ static bool binding_find(struct worker *w, struct transport *t, const struct rx_
 }
 
 /** The packet was authentic: its SSRC belongs to the encoding from now on. */
-static void binding_commit(struct rx_stream *stream, const struct binding *b)
+static void binding_commit(struct transport *t, struct rx_stream *stream, const struct binding *b)
 {
 	uint64_t handle = atomic_load_explicit(&b->producer->handle, memory_order_relaxed);
 	uint32_t *bound = &b->producer->bound_ssrc[b->encoding];
+	struct rx_stream *old;
 
 	if (stream->producer != handle || !handle) {
 		stream->producer = handle;
 		stream->encoding = b->encoding;
 		stream->rtx = b->rtx;
+		state_rx_bind(stream->saved, stream->ssrc, handle, b->encoding,
+			b->rtx ? STATE_RX_RTX : 0);
 	}
 	if (b->rtx || *bound == stream->ssrc)
 		return;
 	if (*bound) {
+		old = transport_stream_find(t, *bound);
+		if (old)
+			state_rx_over(old->saved);
 		b->producer->source_change++;
+		recover_restart(b->producer, b->encoding);
+		b->producer->shut_index[b->encoding] = 0;
 		// The old source's sender reports say nothing about the new one.
 		atomic_store_explicit(
 			&b->producer->clock[b->encoding].at_us, 0, memory_order_relaxed);
@@ -163,47 +179,39 @@ static void binding_commit(struct rx_stream *stream, const struct binding *b)
 	*bound = stream->ssrc;
 }
 
-/** RFC 3550, A.3 and A.8. */
 static void stream_count(struct rx_stream *s, const struct pkt *pkt, uint32_t clock_rate_hz)
 {
-	uint32_t transit = (uint32_t)(pkt->rx_us * clock_rate_hz / 1000000u) - pkt->rtp.timestamp;
-	int32_t d = (int32_t)(transit - s->transit);
-
-	if (!s->rtp_seen) {
-		s->rtp_seen = 1;
-		s->base_index = pkt->index;
-	} else if (s->clock_rate_hz == clock_rate_hz) {
-		uint32_t distance = d < 0 ? 0u - (uint32_t)d : (uint32_t)d;
-
-		s->jitter_q4 += distance - ((s->jitter_q4 + 8) >> 4);
-	}
-	// What overtook the first packet counts as expected too.
-	if (pkt->index < s->base_index)
-		s->base_index = pkt->index;
-	s->clock_rate_hz = clock_rate_hz;
-	s->transit = transit;
-	s->received++;
+	reception_packet(&s->rtp, pkt->index, pkt->rtp.timestamp, clock_rate_hz, pkt->rx_us);
 	s->last_us = pkt->rx_us;
 	s->payload_type = pkt->rtp.payload_type;
 }
 
-/** Of the payload only what the packetiser wrote after encryption (webrtc.md 7). */
-static enum pkt_start start_of(
-	const struct producer *p, const uint8_t *payload, size_t len, uint8_t codec)
+/**
+ * Of the payload only what the packetiser wrote after encryption (webrtc.md 7).
+ * @param frame_at  out: octets of it in front of a frame that begins here, else PKT_NO_FRAME
+ */
+static enum pkt_start start_of(const struct producer *p, const uint8_t *payload, size_t len,
+	uint8_t codec, uint8_t *frame_at)
 {
 	struct vp8_desc vp8;
 	struct vp9_desc vp9;
 
-	if (p->put.kind == SFU_AUDIO)
+	*frame_at = PKT_NO_FRAME;
+	if (p->put.kind == SFU_AUDIO) {
+		*frame_at = len ? 0 : PKT_NO_FRAME;
 		return PKT_START_KEY_FRAME;
+	}
 	switch (codec) {
 	case SFU_CODEC_VP9:
 		if (vp9_desc_parse(payload, len, &vp9) != RTP_OK || !vp9.start_of_frame)
 			return PKT_START_NOT;
+		if (vp9.len < PKT_NO_FRAME)
+			*frame_at = (uint8_t)vp9.len;
 		return vp9.key_frame_start ? PKT_START_KEY_FRAME : PKT_START_FRAME;
 	case SFU_CODEC_VP8:
 		if (vp8_desc_parse(payload, len, &vp8) != RTP_OK || !vp8.start_of_frame)
 			return PKT_START_NOT;
+		*frame_at = vp8.len;
 		if (p->put.flags & SFU_PRODUCER_E2EE)
 			return PKT_START_UNKNOWN;
 		return vp8_key_frame_start(payload, len, &vp8) ? PKT_START_KEY_FRAME
@@ -214,28 +222,36 @@ static enum pkt_start start_of(
 }
 
 /** Verdict on an authentic packet: DROP_COUNT when it goes on to fanout. */
-static unsigned opened(struct rte_mbuf *m, struct rx_stream *stream, const struct binding *b)
+static unsigned opened(struct worker *w, struct transport *t, struct rte_mbuf *m,
+	struct rx_stream *stream, const struct binding *b)
 {
 	const uint8_t *buf = rte_pktmbuf_mtod(m, const uint8_t *);
 	struct pkt *pkt = pkt_of(m);
 	struct producer *p = b->producer;
 	uint8_t pt = pkt->rtp.payload_type;
+	unsigned verdict;
 
 	if (rtp_strip_padding(buf, rte_pktmbuf_data_len(m), &pkt->rtp) != RTP_OK)
 		return DROP_rtp_malformed;
 	if (p->clock_rate_hz[pt])
 		stream_count(stream, pkt, p->clock_rate_hz[pt]);
 	stream->bytes += rte_pktmbuf_data_len(m);
-	if (p->mapped_payload_type[pt] == 0xff || b->rtx || p->codec[pt] == SFU_CODEC_RTX)
-		return pkt->rtp.padding && !pkt->rtp.payload_len ? DROP_rtp_padding_only
-								 : DROP_rtp_payload_type;
+	feedback_received(w, t, p, buf, rte_pktmbuf_data_len(m), pkt);
+	if (p->mapped_payload_type[pt] == 0xff || b->rtx != (p->codec[pt] == SFU_CODEC_RTX))
+		return DROP_rtp_payload_type;
+	pkt->encoding = b->encoding;
+	verdict = b->rtx ? recover_rtx(w, t, p, b->encoding, m) : recover_media(w, p, pkt);
+	if (verdict != DROP_COUNT)
+		return verdict;
+	pt = pkt->rtp.payload_type;
+	if (p->mapped_payload_type[pt] == 0xff)
+		return DROP_rtp_payload_type;
 	// Without RTX, browsers probe with padding on the media's SSRC. Such a packet goes on empty:
 	// its sequence number belongs to the stream, and a hole would look like a loss.
 	pkt->producer = stream->producer;
-	pkt->encoding = b->encoding;
 	pkt->mapped_payload_type = p->mapped_payload_type[pt];
 	pkt->start = (uint8_t)start_of(
-		p, buf + pkt->rtp.payload_off, pkt->rtp.payload_len, p->codec[pt]);
+		p, buf + pkt->rtp.payload_off, pkt->rtp.payload_len, p->codec[pt], &pkt->frame_at);
 	return DROP_COUNT;
 }
 
@@ -277,8 +293,9 @@ static unsigned rtp_open(struct worker *w, struct transport *t, const struct tra
 	if (!stream)
 		stream = transport_stream_add(w->objects, t, pkt->rtp.ssrc);
 	srtp_rx_commit(&stream->srtp, pkt->index);
-	binding_commit(stream, &b);
-	return opened(m, stream, &b);
+	state_rx_index(stream->saved, stream->srtp.highest);
+	binding_commit(t, stream, &b);
+	return opened(w, t, m, stream, &b);
 }
 
 static unsigned rtcp_open(struct worker *w, struct transport *t, const struct transport_keys *keys,
@@ -314,6 +331,7 @@ static unsigned rtcp_open(struct worker *w, struct transport *t, const struct tr
 	if (!stream)
 		stream = transport_stream_add(w->objects, t, view.ssrc);
 	srtcp_rx_commit(&stream->srtcp, view.index);
+	state_rx_rtcp_index(stream->saved, stream->srtcp.highest);
 	return DROP_COUNT;
 }
 
@@ -333,11 +351,22 @@ static struct transport *transport_of(struct worker *w, const struct rte_mbuf *m
 		pkt_of((struct rte_mbuf *)(uintptr_t)m)->transport)];
 }
 
-static void stream_prefetch(const struct transport *t)
+static bool is_rtcp(const struct rte_mbuf *m)
+{
+	return demux_is_rtcp(rte_pktmbuf_mtod(m, const uint8_t *)[1]);
+}
+
+static void stream_prefetch(const struct transport *t, const struct rte_mbuf *m)
 {
 	const uint8_t *stream = (const uint8_t *)&t->streams[0];
+	size_t len = sizeof(t->streams[0]);
 
-	for (unsigned i = 0; i < sizeof(t->streams[0]); i += RTE_CACHE_LINE_SIZE)
+	if (is_rtcp(m)) {
+		len = offsetof(struct rx_stream, srtp);
+		rte_prefetch0(&t->tuples[t->active]);
+		rte_prefetch0(atomic_load_explicit(&t->consumers, memory_order_relaxed));
+	}
+	for (unsigned i = 0; i < len; i += RTE_CACHE_LINE_SIZE)
 		rte_prefetch0(stream + i);
 	rte_prefetch0(atomic_load_explicit(&t->keys, memory_order_relaxed));
 }
@@ -349,9 +378,10 @@ static void keys_prefetch(struct worker *w, struct transport *t, const struct rt
 	const struct producer *p = &w->objects->producers[index];
 	unsigned pt = rte_pktmbuf_mtod(m, const uint8_t *)[1] & 0x7f;
 
+	rte_prefetch0(t->streams[0].saved);
 	for (unsigned i = 0; keys && i < CTX_PREFETCH; i += RTE_CACHE_LINE_SIZE)
 		rte_prefetch0((const uint8_t *)keys->rx + i);
-	if (index >= w->objects->limits.producers)
+	if (is_rtcp(m) || index >= w->objects->limits.producers)
 		return;
 	rte_prefetch0(p);
 	rte_prefetch0(&p->mapped_payload_type[pt]);
@@ -360,6 +390,7 @@ static void keys_prefetch(struct worker *w, struct transport *t, const struct rt
 	rte_prefetch0(&p->fanout[w->id]);
 	rte_prefetch0(&p->bound_ssrc);
 	rte_prefetch0(&p->packets);
+	rte_prefetch0(&p->recovery[0]);
 }
 
 static void ahead(struct worker *w, struct rte_mbuf **m, unsigned i, unsigned n)
@@ -372,15 +403,15 @@ static void ahead(struct worker *w, struct rte_mbuf **m, unsigned i, unsigned n)
 		rte_prefetch0(&t->rx_packets);
 	}
 	if (i + AHEAD_STREAM < n)
-		stream_prefetch(transport_of(w, m[i + AHEAD_STREAM]));
+		stream_prefetch(transport_of(w, m[i + AHEAD_STREAM]), m[i + AHEAD_STREAM]);
 	if (i + AHEAD_KEYS < n)
 		keys_prefetch(w, transport_of(w, m[i + AHEAD_KEYS]), m[i + AHEAD_KEYS]);
 }
 
 void srtp_open_burst(struct worker *w, struct rte_mbuf **m, unsigned n)
 {
-	struct rte_mbuf *media[PATH_BURST];
-	unsigned media_count = 0;
+	struct rte_mbuf *media[PATH_BURST], *rtcp[PATH_BURST];
+	unsigned media_count = 0, rtcp_count = 0;
 
 	for (unsigned i = 0; i < n; i++) {
 		struct transport *t = transport_find(w->objects, pkt_of(m[i])->transport);
@@ -414,12 +445,17 @@ void srtp_open_burst(struct worker *w, struct rte_mbuf **m, unsigned n)
 		} else {
 			verdict = rtcp_open(w, t, keys, m[i]);
 			if (verdict == DROP_COUNT) {
-				rtcp_packet(w, m[i]);
+				rtcp[rtcp_count++] = m[i];
 				continue;
 			}
 		}
 		path_drop(w, m[i], (enum drop_reason)verdict);
 	}
+	if (rtcp_count > 1)
+		rtx_ahead(w, rtcp, rtcp_count);
+	for (unsigned i = 0; i < rtcp_count; i++)
+		rtcp_packet(w, rtcp[i]);
+	rtx_give(w);
 	if (media_count)
 		fanout_burst(w, media, media_count);
 }

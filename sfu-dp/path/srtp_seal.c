@@ -7,12 +7,6 @@
 /** Octets at the start of expanded keys that every packet reads: salts and AES round keys. */
 #define CTX_PREFETCH 320u
 
-static void edge_count(struct worker *w, struct consumer *c, enum edge_reason reason)
-{
-	w->count.edge[reason]++;
-	c->edge[reason]++;
-}
-
 void seal_add(struct worker *w, struct seal_burst *b, struct consumer *c,
 	const struct transport_keys *keys, const uint8_t *packet, const struct pkt *pkt,
 	size_t hdr_len, uint64_t index)
@@ -41,7 +35,7 @@ static void copy_send(
 	struct worker *w, struct consumer *c, const struct srtp_seal_job *job, struct rte_mbuf *m)
 {
 	struct transport *t = c->transport;
-	const struct tx_header *header = transport_tx_header(t);
+	const struct tx_header *header = transport_tx_header(w, t);
 
 	if (job->result < 0 || !header) {
 		edge_count(w, c, header ? EDGE_seal_failed : EDGE_not_connected);

@@ -3,7 +3,12 @@
 
 #include <string.h>
 
+#include "sfu-dp/port.h"
+#include "sfu-dp/state/hot.h"
+
 #define RTCP_MAX 1200u
+/** A path that was narrow is tried again after so long (RFC 8201, 4: not before 5 minutes). */
+#define MTU_HINT_US 600000000u
 
 struct transport_tuple *transport_tuple_find(struct transport *t, const struct tuple *tuple)
 {
@@ -16,10 +21,19 @@ struct transport_tuple *transport_tuple_find(struct transport *t, const struct t
 	return NULL;
 }
 
+uint16_t transport_tuple_mtu(const struct worker *w, const struct transport_tuple *entry)
+{
+	bool hinted = entry->mtu && entry->mtu < w->port->mtu
+		      && w->now_us - entry->mtu_us < MTU_HINT_US;
+
+	return hinted ? entry->mtu : w->port->mtu;
+}
+
 static bool notice_push(struct worker *w, struct transport *t, enum worker_notice_kind kind)
 {
 	struct worker_notice n = {
 		.kind = kind,
+		.value = kind == NOTICE_RESTARTED ? t->nominated_round : 0,
 		.transport = atomic_load_explicit(&t->handle, memory_order_relaxed),
 	};
 
@@ -35,7 +49,7 @@ void transport_notice(struct worker *w, struct transport *t, enum worker_notice_
 void transport_notices_retry(struct worker *w, struct transport *t)
 {
 	// In the order in which they can have come about.
-	for (unsigned kind = NOTICE_CLAIMED; kind <= NOTICE_CONSENT_LOST; kind++) {
+	for (unsigned kind = NOTICE_CLAIMED; kind <= NOTICE_RESTARTED; kind++) {
 		if (!(t->notices_due & 1u << kind))
 			continue;
 		if (!notice_push(w, t, kind))
@@ -96,9 +110,13 @@ struct rx_stream *transport_stream_add(const struct objects *o, struct transport
 	struct rx_stream *s = stream_place(o, t);
 
 	RTE_VERIFY(s);
-	if (s->used)
+	if (s->used) {
+		state_retire(t->saved, t->retired_count, s->ssrc);
 		t->retired_ssrc[t->retired_count++] = s->ssrc;
+	}
 	memset(s, 0, sizeof(*s));
+	s->saved = &t->saved->rx[s - t->streams];
+	state_rx_begin(s->saved, ssrc);
 	s->ssrc = ssrc;
 	s->used = 1;
 	return s;
@@ -112,12 +130,12 @@ struct consumer *transport_consumer_find(struct transport *t, uint32_t ssrc)
 	while (low < high) {
 		uint32_t middle = low + (high - low) / 2;
 
-		if (l->consumer[middle]->put.ssrc < ssrc)
+		if (l->ssrc[middle] < ssrc)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	return l && low < l->count && l->consumer[low]->put.ssrc == ssrc ? l->consumer[low] : NULL;
+	return l && low < l->count && l->ssrc[low] == ssrc ? l->consumer[low] : NULL;
 }
 
 void transport_rtcp_send(struct worker *w, struct transport *t, const uint8_t *rtcp, size_t len)
@@ -130,6 +148,7 @@ void transport_rtcp_send(struct worker *w, struct transport *t, const uint8_t *r
 
 	if (!keys || !to || len > RTCP_MAX || srtcp_tx_index(&t->srtcp_tx, &index) != SRTP_OK)
 		return;
+	state_rtcp_next(t->saved, t->srtcp_tx.next);
 	m = rte_pktmbuf_alloc(w->pool);
 	if (!m)
 		return;

@@ -19,8 +19,14 @@ struct transport_tuple *transport_tuple_find(struct transport *t, const struct t
 /** Where to send to: the nominated tuple, or the first validated; NULL when closed or none. */
 static inline const struct transport_tuple *transport_active(const struct transport *t);
 
+/** Octets that an IP packet to there may have. */
+uint16_t transport_tuple_mtu(const struct worker *w, const struct transport_tuple *entry);
+
 /** The header in front of what is sent there; NULL when closed or none. */
-static inline const struct tx_header *transport_tx_header(struct transport *t);
+static inline const struct tx_header *transport_tx_header(struct worker *w, struct transport *t);
+
+/** Whether the path takes a UDP payload of len octets. */
+static inline bool transport_fits(struct worker *w, struct transport *t, size_t len);
 
 /** Note that housekeeping has to be told, and tell it as far as the ring has room. */
 void transport_notice(struct worker *w, struct transport *t, enum worker_notice_kind kind);
@@ -59,13 +65,20 @@ static inline const struct transport_tuple *transport_active(const struct transp
 	return t->closed || !t->validated ? NULL : &t->tuples[t->active];
 }
 
-static inline const struct tx_header *transport_tx_header(struct transport *t)
+static inline const struct tx_header *transport_tx_header(struct worker *w, struct transport *t)
 {
 	const struct transport_tuple *to = transport_active(t);
 
 	if (!to)
 		return NULL;
 	if (!t->tx_header.frame_len)
-		tx_header_make(&t->tx_header, &to->tuple, &to->l2);
+		tx_header_make(&t->tx_header, &to->tuple, &to->l2, transport_tuple_mtu(w, to));
 	return &t->tx_header;
+}
+
+static inline bool transport_fits(struct worker *w, struct transport *t, size_t len)
+{
+	const struct tx_header *h = transport_tx_header(w, t);
+
+	return h && h->ip_len + len <= h->mtu;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,6 +15,15 @@ enum demux_kind {
 };
 
 /**
+ * Whether the second octet of what is RTP or RTCP says RTCP: types 192 .. 223; as RTP they would be a set
+ * marker and payload types 64 .. 95, which RFC 5761, 4 keeps free for this. Any lcore.
+ */
+static inline bool demux_is_rtcp(uint8_t type)
+{
+	return type >= 192 && type <= 223;
+}
+
+/**
  * Tell by the first octets which parser a datagram is for; commonest kind first.
  * @param buf  UDP payload as received
  * @param len  octets in buf
@@ -25,9 +35,7 @@ static inline enum demux_kind demux_kind(const uint8_t *buf, size_t len)
 	if (len < 8)
 		return DEMUX_UNKNOWN;
 	if (buf[0] >= 128 && buf[0] <= 191) {
-		// Types 192 .. 223 are RTCP; as RTP they would be a set marker and payload types
-		// 64 .. 95, which RFC 5761 keeps free for this.
-		if (buf[1] >= 192 && buf[1] <= 223)
+		if (demux_is_rtcp(buf[1]))
 			return DEMUX_RTCP;
 		return len >= 12 ? DEMUX_RTP : DEMUX_UNKNOWN;
 	}

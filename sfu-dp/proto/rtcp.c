@@ -41,13 +41,14 @@ enum rtcp_status rtcp_next(struct rtcp_iter *it, struct rtcp_packet *out)
 	// Offsets in the view have 16 bits.
 	if (off + RTCP_HEADER_LEN + body_len > UINT16_MAX)
 		return give_up(c, RTCP_MALFORMED);
-	// RFC 3550, 6.4.1: the last octet counts the padding, itself included, in words.
+	// RFC 3550, 6.4.1: the last octet counts the padding, itself included. It should count words,
+	// but Chromium fills transport-wide feedback up with one to three octets.
 	if (b0 & 0x20) {
 		struct rcursor p = rcursor_init(body, body_len);
 
 		rcursor_skip(&p, body_len ? body_len - 1 : 0);
 		padding = rcursor_u8(&p);
-		if (!padding || padding % 4 || padding > body_len)
+		if (!padding || padding > body_len)
 			return give_up(c, RTCP_MALFORMED);
 	}
 	out->type = type;

@@ -271,33 +271,53 @@ enum srtp_status srtcp_parse(
 	return SRTP_OK;
 }
 
-static void xor_be(uint8_t *p, uint64_t value, size_t len)
+/* The vectors are made for every packet: whole words, not octet by octet. */
+
+static uint64_t be64(uint64_t v)
 {
-	for (size_t i = len; i > 0; i--, value >>= 8)
-		p[i - 1] ^= (uint8_t)value;
+	return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? __builtin_bswap64(v) : v;
+}
+
+/** XOR a value, most significant octet first, into the first 8 octets of salt. */
+static void xor_be64(const uint8_t *salt, uint64_t value, uint8_t *out)
+{
+	uint64_t word;
+
+	memcpy(&word, salt, sizeof(word));
+	word ^= be64(value);
+	memcpy(out, &word, sizeof(word));
+}
+
+/** The same with 32 bits. */
+static void xor_be32(const uint8_t *salt, uint32_t value, uint8_t *out)
+{
+	uint32_t word;
+
+	memcpy(&word, salt, sizeof(word));
+	word ^= (uint32_t)(be64(value) >> 32);
+	memcpy(out, &word, sizeof(word));
 }
 
 void srtp_iv_cm(const uint8_t salt[14], uint32_t ssrc, uint64_t index, uint8_t iv[16])
 {
-	memcpy(iv, salt, 14);
+	xor_be64(salt, ssrc, iv);
+	xor_be32(salt + 8, (uint32_t)(index >> 16), iv + 8);
+	iv[12] = salt[12] ^ (uint8_t)(index >> 8);
+	iv[13] = salt[13] ^ (uint8_t)index;
 	iv[14] = 0;
 	iv[15] = 0;
-	xor_be(iv + 4, ssrc, 4);
-	xor_be(iv + 8, index, 6);
 }
 
+/** RFC 7714, 8.1 and 9.1: two octets of nothing, the SSRC, then 48 bits. */
 void srtp_iv_gcm(const uint8_t salt[12], uint32_t ssrc, uint64_t index, uint8_t iv[12])
 {
-	memcpy(iv, salt, 12);
-	xor_be(iv + 2, ssrc, 4);
-	xor_be(iv + 6, index, 6);
+	xor_be64(salt, (uint64_t)ssrc << 16 | (index >> 32 & 0xffff), iv);
+	xor_be32(salt + 8, (uint32_t)index, iv + 8);
 }
 
 void srtcp_iv_gcm(const uint8_t salt[12], uint32_t ssrc, uint32_t index, uint8_t iv[12])
 {
-	memcpy(iv, salt, 12);
-	xor_be(iv + 2, ssrc, 4);
-	xor_be(iv + 8, index & SRTCP_INDEX_MAX, 4);
+	srtp_iv_gcm(salt, ssrc, index & SRTCP_INDEX_MAX, iv);
 }
 
 void srtcp_word(uint32_t index, uint8_t word[SRTCP_WORD_LEN])

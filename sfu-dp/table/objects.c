@@ -25,6 +25,33 @@ static void pool_unmap(void *p, size_t objects, size_t size)
 		munmap(p, objects * size);
 }
 
+/** How much is found at once: longer, and those who need a page of their own wait for it. */
+#define WARM_STEP (2u << 20)
+
+static bool pool_warm(void *p, size_t objects, size_t size, const atomic_bool *stop)
+{
+	size_t bytes = objects * size;
+
+	for (size_t at = 0; at < bytes; at += WARM_STEP) {
+		size_t step = bytes - at < WARM_STEP ? bytes - at : WARM_STEP;
+
+		if (atomic_load_explicit(stop, memory_order_relaxed)
+			|| madvise((uint8_t *)p + at, step, MADV_POPULATE_WRITE))
+			return false;
+	}
+	return true;
+}
+
+bool objects_warm(const struct objects *o, const atomic_bool *stop)
+{
+	// What a call needs most of comes first.
+	return pool_warm(o->transports, o->limits.transports, sizeof(*o->transports), stop)
+	       && pool_warm(o->producers, o->limits.producers, sizeof(*o->producers), stop)
+	       && pool_warm(o->consumers, o->limits.consumers, sizeof(*o->consumers), stop)
+	       && pool_warm(o->peers, o->limits.peers, sizeof(*o->peers), stop)
+	       && pool_warm(o->rooms, o->limits.rooms, sizeof(*o->rooms), stop);
+}
+
 int objects_create(struct objects *o, const struct objects_limits *limits)
 {
 	memset(o, 0, sizeof(*o));

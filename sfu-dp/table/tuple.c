@@ -19,10 +19,11 @@ struct flow {
 	struct tuple tuple;
 };
 
-/** How many flows a transport has; by the index of its handle. */
+/** The flows that a transport has; by the index of its handle. */
 struct share {
 	uint64_t transport;
 	uint32_t flows;
+	uint32_t position[TUPLE_PER_TRANSPORT]; /* of the first so many */
 };
 
 struct tuple_table {
@@ -85,6 +86,15 @@ void tuple_table_find(const struct tuple_table *t, const struct tuple *const *tu
 		transports[i] = position[i] < 0 ? 0 : t->flow[position[i]].transport;
 }
 
+uint64_t tuple_table_holder(const struct tuple_table *t, const struct tuple *tuple, uint64_t now_us)
+{
+	int32_t position = rte_hash_lookup(t->hash, tuple);
+
+	if (position < 0 || now_us - t->flow[position].checked_us >= TUPLE_HELD_US)
+		return 0;
+	return t->flow[position].transport;
+}
+
 static struct share *share_of(struct tuple_table *t, uint64_t transport)
 {
 	uint32_t index = sfu_handle_index(transport);
@@ -101,13 +111,47 @@ static struct share *share_of(struct tuple_table *t, uint64_t transport)
 	return s;
 }
 
-static void share_leave(struct tuple_table *t, uint64_t transport)
+static void share_leave(struct tuple_table *t, uint64_t transport, uint32_t position)
 {
 	uint32_t index = sfu_handle_index(transport);
+	struct share *s;
 
-	if (index < t->transports && t->share[index].transport == transport
-		&& t->share[index].flows)
-		t->share[index].flows--;
+	if (index >= t->transports || t->share[index].transport != transport)
+		return;
+	s = &t->share[index];
+	for (uint32_t i = 0; i < s->flows; i++) {
+		if (s->position[i] == position) {
+			s->position[i] = s->position[--s->flows];
+			return;
+		}
+	}
+}
+
+static void forget(struct tuple_table *t, uint32_t position)
+{
+	struct flow *flow = &t->flow[position];
+
+	share_leave(t, flow->transport, position);
+	rte_hash_del_key(t->hash, &flow->tuple);
+	flow->transport = 0;
+	t->count--;
+}
+
+/** Whether there is room for one more, if need be that of one that is no longer checked. */
+static bool share_room(struct tuple_table *t, const struct share *s, uint64_t now_us)
+{
+	uint32_t oldest = s->position[0];
+
+	if (s->flows < TUPLE_PER_TRANSPORT)
+		return true;
+	for (uint32_t i = 1; i < s->flows; i++) {
+		if (t->flow[s->position[i]].checked_us < t->flow[oldest].checked_us)
+			oldest = s->position[i];
+	}
+	if (now_us - t->flow[oldest].checked_us < TUPLE_STALE_US)
+		return false;
+	forget(t, oldest);
+	return true;
 }
 
 bool tuple_table_add(
@@ -122,10 +166,10 @@ bool tuple_table_add(
 		return true;
 	}
 	share = share_of(t, transport);
-	if (!share || share->flows >= TUPLE_PER_TRANSPORT)
+	if (!share || !share_room(t, share, now_us))
 		return false;
 	if (position >= 0) {
-		share_leave(t, t->flow[position].transport);
+		share_leave(t, t->flow[position].transport, (uint32_t)position);
 	} else {
 		position = rte_hash_add_key(t->hash, tuple);
 		if (position < 0)
@@ -137,36 +181,28 @@ bool tuple_table_add(
 	flow->transport = transport;
 	flow->checked_us = now_us;
 	flow->tuple = *tuple;
-	share->flows++;
+	share->position[share->flows++] = (uint32_t)position;
 	return true;
 }
 
-static void forget(struct tuple_table *t, struct flow *flow)
-{
-	share_leave(t, flow->transport);
-	rte_hash_del_key(t->hash, &flow->tuple);
-	flow->transport = 0;
-	t->count--;
-}
-
-void tuple_table_remove(struct tuple_table *t, const struct tuple *tuple)
+void tuple_table_remove(struct tuple_table *t, const struct tuple *tuple, uint64_t transport)
 {
 	int32_t position = rte_hash_lookup(t->hash, tuple);
 
-	if (position >= 0)
-		forget(t, &t->flow[position]);
+	if (position >= 0 && t->flow[position].transport == transport)
+		forget(t, (uint32_t)position);
 }
 
-void tuple_table_sweep(struct tuple_table *t, uint64_t now_us, unsigned entries)
+void tuple_table_sweep(struct tuple_table *t, uint64_t now_us, uint64_t expire_us, unsigned entries)
 {
 	if (!t->count)
 		return;
 	while (entries--) {
-		struct flow *flow = &t->flow[t->cursor];
+		const struct flow *flow = &t->flow[t->cursor];
 
+		if (flow->transport && now_us - flow->checked_us > expire_us)
+			forget(t, t->cursor);
 		t->cursor = (t->cursor + 1) % t->entries;
-		if (flow->transport && now_us - flow->checked_us > TUPLE_EXPIRE_US)
-			forget(t, flow);
 	}
 }
 

@@ -21,8 +21,8 @@ struct rte_hash *ufrag_table_create(uint32_t transports, struct rte_rcu_qsbr *qs
 {
 	struct rte_hash_parameters p = {
 		.name = "ufrags",
-		// Twice: removed entries wait for the workers.
-		.entries = transports < ENTRIES_LEAST ? 2 * ENTRIES_LEAST : 2 * transports,
+		// Two each during an ICE restart, and removed entries wait for the workers.
+		.entries = transports < ENTRIES_LEAST ? 4 * ENTRIES_LEAST : 4 * transports,
 		.key_len = sizeof(struct ufrag_key),
 		.hash_func = rte_jhash,
 		.hash_func_init_val = (uint32_t)rte_rand(),

@@ -15,6 +15,7 @@
 
 #include "sfu-dp/crypto/engine.h"
 #include "sfu-dp/worker.h"
+#include "tests/bench/bench_watch.h"
 
 #define BENCH_WORKERS 2u
 #define BENCH_MBUFS 32767u
@@ -33,7 +34,26 @@ struct shape {
 	unsigned rooms, producers, consumers; /* producers per room */
 	unsigned workers; /* 1 .. BENCH_WORKERS */
 	bool audio;
+	/* every second producer is a microphone: packets at the rates of a call (shape_payload) */
+	bool mixed;
+	unsigned nack; /* of a hundred copies so many are asked for again, one by one */
+	unsigned loss; /* of a hundred packets of a producer so many do not come */
 };
+
+/** Of a mixed shape: 1 Mbit/s of video in packets of the payload, 50 packets of audio a second. */
+#define BENCH_AUDIO_PAYLOAD 120u
+#define BENCH_AUDIO_PPS 50u
+#define BENCH_VIDEO_PPS 104u
+
+static inline bool shape_is_audio(const struct shape *s, unsigned producer)
+{
+	return s->mixed ? producer % 2 : s->audio;
+}
+
+static inline unsigned shape_payload(const struct shape *s, unsigned producer)
+{
+	return s->mixed && producer % 2 ? BENCH_AUDIO_PAYLOAD : s->payload;
+}
 
 static inline unsigned shape_producers(const struct shape *s)
 {
@@ -71,9 +91,6 @@ void bench_stop(void);
 /** Cycle count as nanoseconds. */
 double bench_ns(uint64_t cycles);
 
-/** Calls of malloc and its kind in the whole process so far. */
-uint64_t bench_allocations(void);
-
 /**
  * What the clients send: packets of all producers, sealed as they would seal them, with indices
  * that go on from packet to packet, so that the replay windows work as in a call.
@@ -85,6 +102,9 @@ void sources_destroy(struct sources *s);
 
 /** One packet of a producer as a frame in a new mbuf; aborts when the pool is empty. */
 struct rte_mbuf *sources_next(struct sources *s, unsigned producer);
+
+/** SRTP index of a producer's last packet. */
+uint64_t sources_index(const struct sources *s, unsigned producer);
 
 /** Octets of an input's RTP header. */
 size_t sources_header(const struct sources *s);
@@ -122,9 +142,21 @@ uint64_t contender_copies(const struct contender *c, unsigned inputs);
 /** Time passes: consent is refreshed when it is due. Before a round. */
 void contender_refresh(struct contender *c);
 
-/** Octets of a copy's frame; allocations during all timed rounds so far. */
+/** Octets of a copy's frame, on average. */
 unsigned contender_frame_len(const struct contender *c);
-uint64_t contender_allocations(const struct contender *c);
+
+/** What was counted during all timed rounds so far, of all workers. */
+struct watch_counts contender_watched(const struct contender *c);
+
+/* A path at a port that somebody else sends to: turns, and copies since path_use_port(). */
+
+void path_use_port(struct contender *c, uint16_t port);
+/** @return cycles of those turns that found something */
+uint64_t path_turns(struct contender *c, unsigned n);
+void path_sent(const struct contender *c, uint64_t *sent, uint64_t *refused);
+
+/** Of a hundred copies of a path so many were asked for and sent again, so far. */
+void path_asked_again(const struct contender *c, double *asked, double *sent);
 
 /** "" when the books balance, else what does not. */
 const char *contender_books(const struct contender *c);

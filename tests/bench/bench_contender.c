@@ -23,14 +23,18 @@ double contender_clock_ns(void)
 
 static double work_timed(struct contender *c, unsigned worker)
 {
-	double begin = contender_clock_ns(), idle = c->work(c, worker);
+	double begin = contender_clock_ns(), idle;
 
+	watch_begin();
+	idle = c->work(c, worker);
+	watch_end(&c->watched[worker]);
 	return contender_clock_ns() - begin - idle;
 }
 
 static int second(void *arg)
 {
 	(void)arg;
+	watch_thread();
 	atomic_store(&meeting.ready, 1);
 	while (!atomic_load(&meeting.go))
 		rte_pause();
@@ -61,18 +65,22 @@ unsigned contender_producer(struct contender *c)
 	c->random ^= c->random << 13;
 	c->random ^= c->random >> 7;
 	c->random ^= c->random << 17;
+	if (c->shape.mixed) {
+		unsigned pair = (unsigned)((c->random >> 16) % (shape_producers(&c->shape) / 2));
+
+		return 2 * pair
+		       + ((c->random >> 48) % (BENCH_AUDIO_PPS + BENCH_VIDEO_PPS)
+			       < BENCH_AUDIO_PPS);
+	}
 	return (unsigned)((c->random >> 16) % shape_producers(&c->shape));
 }
 
 double contender_round(struct contender *c, unsigned inputs)
 {
-	uint64_t allocations;
 	double ns;
 
 	c->prepare(c, inputs);
-	allocations = bench_allocations();
 	ns = c->shape.workers > 1 ? both(c) : work_timed(c, 0);
-	c->allocations += bench_allocations() - allocations;
 	c->check(c, inputs);
 	return c->wrong ? -1 : ns / (double)c->copies(c, inputs);
 }
@@ -93,9 +101,16 @@ unsigned contender_frame_len(const struct contender *c)
 	return c->frame_len;
 }
 
-uint64_t contender_allocations(const struct contender *c)
+struct watch_counts contender_watched(const struct contender *c)
 {
-	return c->allocations;
+	struct watch_counts sum = {0};
+
+	for (unsigned i = 0; i < BENCH_WORKERS; i++) {
+		sum.allocations += c->watched[i].allocations;
+		sum.locks += c->watched[i].locks;
+		sum.system_calls += c->watched[i].system_calls;
+	}
+	return sum;
 }
 
 const char *contender_books(const struct contender *c)

@@ -8,7 +8,7 @@ struct contender {
 	struct shape shape;
 	struct sources *sources;
 	uint64_t random;
-	uint64_t allocations;
+	struct watch_counts watched[BENCH_WORKERS]; /* by thread */
 	unsigned frame_len;
 	const char *wrong; /* first thing that did not balance, or NULL */
 

@@ -67,7 +67,7 @@ static void put32(uint8_t *p, uint32_t v)
 
 /** Seal and send up to a burst of copies of one opened packet. */
 static void burst_send(struct floor_loop *f, unsigned worker, const struct floor_stream *s,
-	unsigned n, const uint8_t *payload, uint64_t index)
+	unsigned n, const uint8_t *payload, unsigned payload_len, uint64_t index)
 {
 	struct srtp_seal_job job[BURST];
 	uint8_t hdr[BURST][BENCH_COPY_HEADER];
@@ -92,7 +92,7 @@ static void burst_send(struct floor_loop *f, unsigned worker, const struct floor
 				.hdr = hdr[i],
 				.hdr_len = BENCH_COPY_HEADER,
 				.payload = payload,
-				.payload_len = f->c.shape.payload,
+				.payload_len = payload_len,
 				.index = index,
 				.ssrc = s[i].ssrc,
 			},
@@ -126,7 +126,7 @@ static void input_forward(struct floor_loop *f, unsigned worker, const struct fl
 		return;
 	for (unsigned i = 0; i < part->streams; i += BURST)
 		burst_send(f, worker, to + i, RTE_MIN(BURST, part->streams - i), packet + hdr_len,
-			in->index);
+			shape_payload(s, in->producer), in->index);
 	rte_pktmbuf_free(in->m);
 }
 

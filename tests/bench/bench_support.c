@@ -2,48 +2,19 @@
 #include <rte_cycles.h>
 #include <rte_eal.h>
 #include <rte_ethdev.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "sfu-dp/buffers.h"
 #include "tests/bench/bench.h"
+#include "tests/bench/bench_watch.h"
 #include "tests/support/pktbuild.h"
 
 struct bench bench;
 
 static char folder[32];
-
-/* glibc's own, under the names it keeps for such replacements. */
-extern void *__libc_malloc(size_t size);
-extern void *__libc_calloc(size_t n, size_t size);
-extern void *__libc_realloc(void *p, size_t size);
-
-static _Atomic uint64_t allocations;
-
-void *malloc(size_t size)
-{
-	atomic_fetch_add_explicit(&allocations, 1, memory_order_relaxed);
-	return __libc_malloc(size);
-}
-
-void *calloc(size_t n, size_t size)
-{
-	atomic_fetch_add_explicit(&allocations, 1, memory_order_relaxed);
-	return __libc_calloc(n, size);
-}
-
-void *realloc(void *p, size_t size)
-{
-	atomic_fetch_add_explicit(&allocations, 1, memory_order_relaxed);
-	return __libc_realloc(p, size);
-}
-
-uint64_t bench_allocations(void)
-{
-	return atomic_load_explicit(&allocations, memory_order_relaxed);
-}
 
 static int port_start(const char *name, uint16_t *id)
 {
@@ -82,8 +53,8 @@ int bench_start(const char *program)
 		return -1;
 	}
 	bench.tsc_hz = (double)rte_get_tsc_hz();
-	bench.pool = rte_pktmbuf_pool_create("packets", BENCH_MBUFS, 256, PKT_PRIV_BYTES,
-		RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+	watch_thread();
+	bench.pool = buffers_create(BENCH_MBUFS, SOCKET_ID_ANY, BUFFERS_OWN, 0);
 	if (!bench.pool || port_start("net_ring0", &bench.ring_port)
 		|| port_start("net_null0", &bench.null_port)) {
 		fprintf(stderr, "bench: no pool, or no net_ring or net_null port\n");
@@ -144,6 +115,8 @@ struct source {
 	struct srtp_ctx *ctx;
 	uint64_t index;
 	uint32_t timestamp;
+	unsigned payload;
+	bool audio;
 };
 
 struct sources {
@@ -164,7 +137,7 @@ static size_t header_make(const struct shape *s, unsigned producer, uint8_t out[
 		.mid = "0",
 		.level_id = 1,
 		.level = 0x30,
-		.marker = !s->audio,
+		.marker = !shape_is_audio(s, producer),
 	};
 
 	return pkt_rtp(out, 64, &rtp);
@@ -176,12 +149,13 @@ static bool source_make(struct sources *all, unsigned producer)
 	uint8_t key[32], salt[16], whole[PKT_FRAME_MAX], dull[PKT_FRAME_MAX] = {0};
 	struct pkt_addr from, to;
 
+	s->payload = shape_payload(&all->shape, producer);
+	s->audio = shape_is_audio(&all->shape, producer);
 	bench_keys(producer, true, key, salt);
 	bench_client(producer, &from);
 	bench_server(&to);
 	all->hdr_len = header_make(&all->shape, producer, s->hdr);
-	pkt_frame(whole, &from, &to, dull,
-		all->hdr_len + all->shape.payload + all->shape.profile->tag_len);
+	pkt_frame(whole, &from, &to, dull, all->hdr_len + s->payload + all->shape.profile->tag_len);
 	memcpy(s->frame, whole, sizeof(s->frame));
 	s->index = 1000;
 	return all->engine->create(all->shape.profile, key, salt, &s->ctx) == SRTP_OK;
@@ -221,6 +195,11 @@ void sources_destroy(struct sources *s)
 	free(s);
 }
 
+uint64_t sources_index(const struct sources *s, unsigned producer)
+{
+	return s->source[producer].index;
+}
+
 size_t sources_header(const struct sources *s)
 {
 	return s->hdr_len;
@@ -234,7 +213,7 @@ struct rte_mbuf *sources_next(struct sources *s, unsigned producer)
 		.hdr = from->hdr,
 		.hdr_len = s->hdr_len,
 		.payload = s->payload,
-		.payload_len = s->shape.payload,
+		.payload_len = from->payload,
 		.index = ++from->index,
 		.ssrc = 0x10000000 + producer,
 	};
@@ -243,7 +222,7 @@ struct rte_mbuf *sources_next(struct sources *s, unsigned producer)
 
 	if (!m)
 		abort();
-	from->timestamp += s->shape.audio ? 960 : 750;
+	from->timestamp += from->audio ? 960 : 750;
 	from->hdr[2] = (uint8_t)(from->index >> 8);
 	from->hdr[3] = (uint8_t)from->index;
 	for (unsigned i = 0; i < 4; i++)

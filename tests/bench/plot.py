@@ -14,7 +14,7 @@ def rows(path):
 	with open(path, encoding="utf-8") as f:
 		for line in f:
 			row = json.loads(line)
-			if row.get("rooms") == 1 and row["producers"] == 1 and row["workers"] == 1:
+			if row.get("rooms") == 1 and row["producers"] == 1 and row.get("workers") == 1 and not row.get("nack"):
 				yield row
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Sourced by the browser tests with $workers set: a system of its own with the page, and Chromium in
+# Sourced by the browser tests with $workers set (and only_ipv6): a system of its own with the page, and Chromium in
 # the same namespace. What is checked stands in run.mjs; screenshots stay in tests/out/.
 . "$(dirname "${BASH_SOURCE[0]}")/../e2e/_init.sh"
 
@@ -7,7 +7,7 @@ run_dir_make
 cp -r "$root/deploy/demo/dist" "$run_dir/web"
 chmod -R a+rX "$run_dir/web"
 ctl_settings=(--set "SFU_WEB_ROOT=$run_dir/web")
-start --set "SFU_DP_WORKERS=$workers"
+start --set "SFU_DP_WORKERS=$workers" ${only_ipv6:+--set "SFU_DP_ADDRESS=$dp_ip6"}
 
 # The late joiner's two seconds are promised, and checked, with one worker. Three polling threads
 # beside five software-decoding pages on two cores took 1.1 to 3.8 s over ten runs, with no packet
@@ -17,7 +17,7 @@ if [ "$workers" -gt 1 ]; then
 fi
 
 call() {
-	SFU_URL="http://127.0.0.1:$http_port/" SHOT_PREFIX="workers$workers-" node "$root/tests/browser/run.mjs"
+	PATH_IFS="$host_if,$dp_if" SFU_URL="http://127.0.0.1:$http_port/" SHOT_PREFIX="${only_ipv6:+ipv6-}workers$workers-" node "$root/tests/browser/run.mjs"
 }
 
 # Each worker sends at least a fifth, and packets were handed over: two workers work, not one.

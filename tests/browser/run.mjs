@@ -3,6 +3,8 @@
 // argument). Starts browsers only. One line per check; leaves screenshots in tests/out/, their names
 // beginning with SHOT_PREFIX. PARTS=wholeCall,buttons runs some of the parts, WATCH_MS watches longer.
 
+import { execFileSync } from 'node:child_process';
+import { existsSync, writeFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { loadavg } from 'node:os';
 
@@ -18,7 +20,17 @@ const LONGEST_GAP_MS = 500;
 const LONGEST_GAP_AT_CHANGE_MS = 1000;
 const LATE_JOIN_MS = Number(process.env.LATE_JOIN_MS ?? 2000);
 const SETUP_MS = 30000;
+const BLACKOUT_MS = 2000;
+/** Both ends of the path between browsers and data plane. */
+const PATH_IFS = (process.env.PATH_IFS ?? '').split(',').filter(Boolean);
 const REKEY_MS = 5000;
+/** A data plane is awaited by its own process, starts, and a key frame comes. */
+const DEATH_GAP_MS = 1500;
+/** Chromium checks a path in use so often. */
+const CHECK_MS = 2500;
+/** A bad network that can be told things, and where to write what it was told when. */
+const { IMPAIR, IMPAIR_SOCKET, EVENTS } = process.env;
+const KILL_DIR = process.env.KILL_DIR ?? '';
 const NAMES = ['Ada Lovelace', 'Grace Hopper', 'Edsger Dijkstra', 'Barbara Liskov', 'Donald Knuth'];
 const run = Date.now().toString(36);
 
@@ -358,14 +370,194 @@ async function stranger()
 		await person.exit();
 }
 
-const parts = { wholeCall, referenceFrames, buttons, stranger };
+/** New ICE credentials and addresses in the middle of a call, asked for by the page. */
+async function iceRestart()
+{
+	const people = await gather(NAMES.slice(0, 2), { noui: 1 }, `ice-${run}`);
+	const { ok, states } = await until(people, settled(1), SETUP_MS);
+
+	if (!checks.check(ok, 'two people are in a call', states))
+		return;
+	await sleep(2000);
+	const pathsOf = () => Promise.all(people.map(({ page }) => page.evaluate(() => window.__sfu.paths())));
+	const before = await Promise.all(people.map((person) => person.look()));
+	const oldPaths = await pathsOf();
+
+	await Promise.all(people.map(({ page }) => page.evaluate(() => window.__sfu.restartIce())));
+	await sleep(4000);
+	const after = await Promise.all(people.map((person) => person.look()));
+	const newPaths = await pathsOf();
+	const local = (paths) => paths.flat().map(({ local: path }) => path);
+	const lost = before.flatMap((look, i) => Object.entries(after[i].consumers)
+		.map(([id, { packetsLost }]) => packetsLost - (look.consumers[id]?.packetsLost ?? 0)));
+	const received = before.flatMap((look, i) => Object.entries(after[i].consumers)
+		.map(([id, { packetsReceived }]) => packetsReceived - (look.consumers[id]?.packetsReceived ?? 0)));
+	const gaps = before.flatMap((look, i) => videoBetween(look, after[i]).map(({ gap }) => gap));
+
+	console.log(`# from ${local(oldPaths)} to ${local(newPaths)}`);
+	checks.check(local(newPaths).length === 4 && local(newPaths).every((path) => !local(oldPaths).includes(path)),
+		'ICE restart: all four transports are on new paths', newPaths);
+	checks.check(lost.length === 4 && lost.every((count) => count === 0) && least(received) > 50,
+		`ICE restart: 0 of ${received.reduce((a, b) => a + b)} packets lost`, { lost, received });
+	checks.check(most(gaps) <= LONGEST_GAP_MS, `ICE restart: longest gap between frames ${Math.round(most(gaps))} ms`);
+	for (const person of people)
+		await person.exit();
+}
+
+/** Nothing gets through for two seconds, in either direction; PATH_IFS names both ends of the path. */
+async function blackout()
+{
+	const people = await gather(NAMES.slice(0, 2), { noui: 1 }, `dark-${run}`);
+	const { ok, states } = await until(people, settled(1), SETUP_MS);
+	const tc = (...words) => PATH_IFS.forEach((name) => execFileSync('tc', ['qdisc', words[0], 'dev', name,
+		'root', ...words.slice(1)]));
+	const ufrags = async () => (await Promise.all(people.map(({ page }) => page.evaluate(
+		() => window.__sfu.paths())))).flat().map(({ local }) => local);
+
+	if (!checks.check(ok, 'two people are in a call', states))
+		return;
+	await sleep(3000);
+	const paths = await ufrags();
+	const before = await Promise.all(people.map((person) => person.look()));
+
+	tc('replace', 'blackhole');
+	await sleep(BLACKOUT_MS);
+	tc('del');
+	// By the pages' clocks; what it takes to ask counts against us.
+	const ends = await Promise.all(people.map(({ page }) => page.evaluate(() => window.__sfu.now())));
+
+	await sleep(3000);
+	const after = await Promise.all(people.map((person) => person.look()));
+	const back = after.flatMap((look, i) => Object.values(look.frames).map(({ times }) => Math.round(
+		Math.min(Infinity, ...times.filter((time) => time > ends[i])) - ends[i])));
+	const gaps = before.flatMap((look, i) => videoBetween(look, after[i]).map(({ gap }) => gap));
+
+	checks.check(least(gaps) >= BLACKOUT_MS - 200, `blackout: no picture for ${Math.round(least(gaps))} ms`, gaps);
+	checks.check(back.length === 2 && most(back) <= LONGEST_GAP_MS,
+		`blackout of ${BLACKOUT_MS} ms: picture again ${most(back)} ms after its end`, back);
+	checks.check(String(await ufrags()) === String(paths), 'blackout: no ICE restart, the same paths as before');
+	for (const person of people)
+		await person.exit();
+}
+
+/** Have the shell kill something (tests/chaos/browser_test.sh); it takes the file away when it has. */
+async function kill(what)
+{
+	writeFileSync(`${KILL_DIR}/${what}`, '');
+	while (existsSync(`${KILL_DIR}/${what}`))
+		await sleep(50);
+}
+
+/** Either plane dies in the middle of a call: nobody in it should notice much. */
+async function deaths()
+{
+	const people = await gather(NAMES.slice(0, 2), { noui: 1 }, `death-${run}`);
+	const { ok, states } = await until(people, settled(1), SETUP_MS);
+	const pathsOf = async () => String((await Promise.all(people.map(({ page }) => page.evaluate(
+		() => window.__sfu.paths())))).flat().map(({ local }) => local));
+
+	if (!checks.check(ok, 'two people are in a call', states))
+		return;
+	await sleep(3000);
+	const paths = await pathsOf();
+
+	for (const [what, name, most_ms] of [['ctl', 'control plane', LONGEST_GAP_MS], ['dp', 'data plane', DEATH_GAP_MS]]) {
+		const before = await Promise.all(people.map((person) => person.look()));
+
+		await kill(what);
+		await sleep(5000);
+		const after = await Promise.all(people.map((person) => person.look()));
+		const videos = before.flatMap((look, i) => videoBetween(look, after[i]));
+		const gap = Math.round(most(videos.map((video) => video.gap)));
+		const { epoch } = await people[0].state();
+
+		checks.check(videos.length === 2 && gap <= most_ms,
+			`the ${name} dies: longest gap between frames ${gap} ms, limit ${most_ms}`, videos);
+		checks.check(await pathsOf() === paths, `the ${name} dies: no new paths, no new stay`);
+		// Whoever can rekey has signalling, and is known to be who they were.
+		await people[0].page.evaluate(() => window.__sfu.rekey());
+		const rekeyed = await until(people, (state) => settled(1)(state) && state.epoch > epoch, REKEY_MS);
+
+		checks.check(rekeyed.ok, `the ${name} died: signalling goes on, from epoch ${epoch}`, rekeyed.states);
+		await sleep(1000);
+	}
+	for (const person of people)
+		await person.exit();
+}
+
+/** For a network that loses packets: the picture does not stand still. */
+async function lossy()
+{
+	const people = await gather(NAMES.slice(0, 2), { noui: 1 }, `lossy-${run}`);
+	const { ok, states } = await until(people, settled(1), SETUP_MS);
+
+	if (!checks.check(ok, 'two people are in a call', states))
+		return;
+	await sleep(3000);
+	const before = await Promise.all(people.map((person) => person.look()));
+
+	await sleep(WATCH_MS);
+	const after = await Promise.all(people.map((person) => person.look()));
+	const videos = before.flatMap((look, i) => videoBetween(look, after[i]));
+	const lost = before.flatMap((look, i) => Object.entries(after[i].consumers)
+		.map(([id, { packetsLost }]) => packetsLost - (look.consumers[id]?.packetsLost ?? 0)));
+	const gap = most(videos.map((video) => video.gap));
+	const decoded = least(videos.map((video) => video.decoded));
+
+	console.log(`# packets lost for good, each consumer: ${lost}`);
+	checks.check(videos.length === 2 && gap <= LONGEST_GAP_MS,
+		`loss: longest gap between frames ${Math.round(gap)} ms over ${WATCH_MS / 1000} s`, videos);
+	checks.check(decoded >= LEAST_FPS, `loss: at least ${decoded.toFixed(1)} frames/s decoded`, videos);
+	for (const person of people)
+		await person.exit();
+}
+
+/** A NAT forgets everybody: new ports and a new address, which no page knows of. */
+async function rebound()
+{
+	const people = await gather(NAMES.slice(0, 2), { noui: 1 }, `rebound-${run}`);
+	const { ok, states } = await until(people, settled(1), SETUP_MS);
+	const tell = (...words) => execFileSync(IMPAIR, ['--tell', IMPAIR_SOCKET, ...words], { encoding: 'utf8' });
+	const clocks = () => Promise.all(people.map(({ page }) => page.evaluate(() => window.__sfu.now())));
+
+	if (!checks.check(ok, 'two people are in a call', states))
+		return;
+	await sleep(3000);
+	const before = await Promise.all(people.map((person) => person.look()));
+	const changes = await clocks();
+	const { t } = JSON.parse(tell('summary'));
+
+	tell('rebind', '198.18.99.77');
+	writeFileSync(EVENTS, `rebind ${t}\n`);
+	await sleep(6000);
+	const after = await Promise.all(people.map((person) => person.look()));
+	const videos = before.flatMap((look, i) => videoBetween(look, after[i]));
+	const back = after.flatMap((look, i) => Object.values(look.frames).map(({ times }) => {
+		// The first behind the hole: some are on their way while the address changes.
+		const late = times.filter((time) => time > changes[i]);
+		const hole = late.findIndex((time, k) => k && time - late[k - 1] > LONGEST_GAP_MS);
+
+		return Math.round((late[Math.max(hole, 0)] ?? Infinity) - changes[i]);
+	}));
+
+	checks.check(back.length === 2 && most(back) <= CHECK_MS + 1000,
+		`new addresses: picture again ${most(back)} ms after, where pages check every ${CHECK_MS} ms`, back);
+	checks.check(videos.length === 2 && most(videos.map(({ gap }) => gap)) <= CHECK_MS + 1000,
+		`new addresses: longest gap between frames ${Math.round(most(videos.map(({ gap }) => gap)))} ms`, videos);
+	for (const person of people)
+		await person.exit();
+}
+
+/** Only when named: their network is another one. */
+const onlyNamed = { lossy, deaths, rebound };
+const parts = { wholeCall, referenceFrames, buttons, stranger, iceRestart, blackout };
 const chosen = process.env.PARTS?.split(',') ?? Object.keys(parts);
 
 for (const name of chosen) {
 	// Frames that come late are the machine's fault when more wants to run than it has processors.
 	console.log(`# ${name}, load average ${loadavg().map((load) => load.toFixed(1)).join(' ')}`);
 	try {
-		await parts[name]();
+		await ({ ...parts, ...onlyNamed })[name]();
 	} catch (error) {
 		checks.check(false, `${name} ran to its end`, error.stack);
 	}

@@ -5,10 +5,12 @@
 . "$(dirname "$0")/_init.sh"
 
 cpu_ticks() {
-	awk '{ print $14 + $15 }' "/proc/$dp_pid/stat"
+	awk '{ n += $14 + $15 } END { print n }' "/proc/$dp_pid/stat" "/proc/$(dp_process)/stat"
 }
 
 start --set SFU_DP_WORKERS=2
+# Until then it is starting, not idle.
+check "the tables are in memory" wait_until 100 grep -q 'the tables are in memory' "$run_dir/sfu-dp.log"
 
 hz=$(getconf CLK_TCK)
 before=$(cpu_ticks)

@@ -31,7 +31,7 @@ for t in json.load(sys.stdin):
 }
 
 call_is_up() {
-	dp_holds transports "len(d) == 4 and all(t['state'] == 'connected' for t in d) and sum(len(t['streams']) for t in d) == 4"
+	dp_holds transports "len(d) == 4 and all(t['state'] == 'connected' for t in d) and sum(len(t['streams']) for t in d) >= 4"
 }
 
 # What came before sfu-dp listened is not its own.

@@ -55,4 +55,35 @@ check "a laggard that never becomes ready stays shut, the others go on" gate --r
 check "who is not ready after joining gets and sends nothing" gate --no-e2ee-ready
 check "who becomes ready late is let in at once" gate --no-e2ee-ready --ready-after 3000
 check "books balance after that" books_balance
+
+# keeps_key WHERE: the second of two never changes its key; what of it was seen, what dropped.
+keeps_key() {
+	local before after
+	before=$(stale_frames) && peer --peers 2 --seconds 5 --rekey 1 --old-key 1 --json >"$run_dir/old-key.json" \
+		&& after=$(stale_frames) || return
+	echo "stale and dropped: $before, then $after"
+	read -r seen_before dropped_before <<<"$before"
+	read -r seen dropped <<<"$after"
+	[ "$seen" -gt "$seen_before" ] || return
+	case $1 in
+	observe) [ "$dropped" = "$dropped_before" ] ;;
+	drop) [ "$dropped" -gt "$dropped_before" ] ;;
+	esac
+}
+
+stale_frames() {
+	{ dp_cli --json show workers; dp_cli --json show drops; } | python3 -c "
+import json, sys
+text, read = sys.stdin.read(), json.JSONDecoder()
+workers, end = read.raw_decode(text)
+drops, _ = read.raw_decode(text[end:].lstrip())
+print(sum(w['frames_stale'] for w in workers), sum(r['count'] for r in drops['drops'] if r['reason'] == 'frame_stale'))"
+}
+
+check "a sender that keeps its old key is seen" keeps_key observe
+pid_stop "$ctl_pid"
+ctl_start "${ctl_settings[@]}" --set SFU_SFRAME_POLICY=drop
+ctl_wait
+check "… and dropped where that is wished" keeps_key drop
+check "books balance at the end" books_balance
 finish

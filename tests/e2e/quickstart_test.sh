@@ -89,6 +89,47 @@ check "it becomes ready again" begin
 check "it ends with its terminal" ends HUP
 check "and nothing is left" nothing_left
 
+# Of this quickstart, and of nothing else in these namespaces.
+of_name() {
+	pgrep -o -x "$1"
+}
+
+came_back() {
+	[ -n "$(of_name "$1")" ] && [ "$(of_name "$1")" != "$2" ]
+}
+
+media_ready() {
+	http_port=8888 ctl_media_ready
+}
+
+# The keeper ended, its process did not: nobody else knows of it.
+check "it becomes ready again" begin
+keeper=$(of_name sfu-dp)
+kill -KILL "$keeper"
+check "without a supervisor a death ends it" wait_until 100 gone
+check "and it says what ended" grep -q 'ended by itself' "$said"
+check "and nothing is left, nor an orphan" nothing_left
+
+check "supervised it becomes ready" begin --supervise
+for victim in sfu-ctl sfu-dp; do
+	pid=$(of_name "$victim")
+	kill -KILL "$pid"
+	check "$victim comes back" wait_until 100 came_back "$victim" "$pid"
+	check "which is said" wait_until 50 grep -q "^$victim ended (137), starting it again" "$said"
+	check "and there is media" wait_until 100 media_ready
+done
+check "Ctrl-C ends it" ends INT
+check "and nothing is left" nothing_left
+check "supervised it becomes ready" begin --supervise
+for ((i = 0; i < 5; i++)); do
+	pid=$(of_name sfu-ctl)
+	kill -KILL "$pid"
+	wait_until 50 came_back sfu-ctl "$pid"
+done
+check "who dies again and again is given up" wait_until 100 gone
+check "which is said" grep -q 'given up' "$said"
+check "and nothing is left" nothing_left
+
 chmod 700 "$TMPDIR"
 check "a TMPDIR of root alone does not matter" begin
 check "Ctrl-C ends it" ends INT

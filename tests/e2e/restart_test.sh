@@ -24,7 +24,8 @@ now_ms() {
 }
 
 kill_dp() {
-	kill -KILL "$dp_pid"
+	# With its keeper: nothing of it may be left.
+	kill -KILL "$dp_pid" "$(dp_process)"
 	wait "$dp_pid" 2>/dev/null
 }
 
@@ -55,7 +56,7 @@ for ((round = 1; round <= rounds; round++)); do
 		dp_start --set SFU_DP_WORKERS=2
 		;;
 	1) # the control plane alone
-		survivor=$dp_pid
+		survivor=$(dp_process)
 		kill_ctl
 		check "round $round: sfu-dp goes on alone" dp_holds link "d['attached'] == False"
 		t=$(now_ms)
@@ -94,7 +95,7 @@ echo "worst time from restart to a finished call, media excluded: $worst ms"
 
 # In one stretch with the same survivors, so that growth is seen.
 for victim in dp ctl; do
-	if [ "$victim" = dp ]; then survivor=$ctl_pid; else survivor=$dp_pid; fi
+	if [ "$victim" = dp ]; then survivor=$ctl_pid; else survivor=$(dp_process); fi
 	rss_before=
 	for ((k = 0; k < 6; k++)); do
 		if [ "$victim" = dp ]; then

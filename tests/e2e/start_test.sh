@@ -129,7 +129,7 @@ check "a wrong setting" ctl_refused 'SFU_LOG_LEVEL' --set SFU_LOG_LEVEL=loud
 check "a page folder that is not there" ctl_refused SFU_WEB_ROOT --set SFU_WEB_ROOT=/no/such/folder
 ctl_start
 check "without a data plane it answers" wait_until 50 mode_is fallback
-check "and says that it is in fallback mode" grep -q 'mode fallback' "$run_dir/sfu-ctl.out"
+check "and says that it is in fallback mode" wait_until 50 grep -q 'mode fallback' "$run_dir/sfu-ctl.out"
 check "a second one: port taken" ctl_refused "$http_port"
 check "it ends on SIGTERM" ended "$ctl_pid"
 ctl_pid=

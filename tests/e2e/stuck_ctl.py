@@ -11,7 +11,7 @@ import struct
 import sys
 import time
 
-MAGIC, VERSION = 0x314B4E494C554653, 1
+MAGIC, VERSION = 0x314B4E494C554653, 2
 SLOTS, SLOT_BYTES = 4096, 256
 TAIL, SLOT_0 = 64, 192
 KEY_FRAME = 13
@@ -23,17 +23,18 @@ welcome, descriptors, _, _ = socket.recv_fds(link, 64, 3)
 if len(descriptors) != 3:
     sys.exit("refused: " + welcome.hex())
 region = mmap.mmap(descriptors[0], 0)
+words = memoryview(region).cast("Q")  # one store each, where struct writes octet by octet
 (ring,) = struct.unpack_from("<Q", region, 32)  # header.ring[SFU_RING_CMD].offset_bytes
 
 head, since = 0, time.monotonic()
 while time.monotonic() - since < 0.5:
-    (tail,) = struct.unpack_from("<Q", region, ring + TAIL)
+    tail = words[(ring + TAIL) // 8]
     while head - tail < SLOTS:
         slot = ring + SLOT_0 + head % SLOTS * SLOT_BYTES
         command = struct.pack("<IIQQ", KEY_FRAME, 0, head, 1)
         region[slot : slot + SLOT_BYTES] = command.ljust(SLOT_BYTES, b"\0")
         head += 1
-        struct.pack_into("<Q", region, ring, head)
+        words[ring // 8] = head
         since = time.monotonic()
     os.write(descriptors[1], struct.pack("<Q", 1))
     time.sleep(0.01)

@@ -5,7 +5,7 @@
 . "$(dirname "$0")/_init.sh"
 
 cpu_ticks() {
-	awk '{ print $14 + $15 }' "/proc/$dp_pid/stat"
+	awk '{ n += $14 + $15 } END { print n }' "/proc/$dp_pid/stat" "/proc/$(dp_process)/stat"
 }
 
 run_dir_make

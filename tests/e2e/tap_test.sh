@@ -18,6 +18,8 @@ for workers in 1 2; do
 	start --set "SFU_DP_WORKERS=$workers"
 	check "$workers: it is a tap" test "$dp_device" = "net_tap0,iface=$host_if"
 	check "$workers: flows are not taken to stay on a queue" dp_holds ports "not d[0]['spreads']"
+	check "$workers: what it could do and is not asked to is shown" \
+		dp_holds ports "'tx UDP_CKSUM' in d[0]['offers'] and not d[0]['uses'] and not d[0]['rss']"
 	check "$workers: three peers" peer --peers 3 --seconds 3 --check
 	check "$workers: books balance" books_balance
 	if [ "$workers" = 2 ]; then

@@ -2,11 +2,13 @@
 /*
  * Conversations with the control core in fallback mode: connections come, speak, are lost and come
  * back while time passes. Input: one octet of settings, then steps. A step is one octet (connection,
- * kind) and for what is said a type, a length and that many octets of payload.
+ * kind) and for what is said a type, a length and that many octets of payload, or a length and a
+ * frame as it comes.
  */
 #include "sfu-ctl/config.h"
 #include "sfu-ctl/core.h"
 #include "sfu-ctl/log.h"
+#include "tests/unit/outside.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,10 +25,9 @@ struct connection {
 };
 
 struct world {
-	struct core *core;
+	struct outside out;
 	struct connection connection[CONNECTIONS];
 	uint64_t auth_session, auth_request; /* 0 = none waits */
-	uint64_t now_us, random;
 	char token[40]; /* the last resumeToken */
 };
 
@@ -63,7 +64,7 @@ static void io_close(void *ctx, void *conn, uint16_t code, const char *reason)
 	c->shut = true;
 }
 
-static void io_auth(
+static int io_auth(
 	void *ctx, uint64_t session_id, uint64_t request_id, const char *token, size_t len)
 {
 	struct world *w = ctx;
@@ -72,32 +73,7 @@ static void io_auth(
 	(void)len;
 	w->auth_session = session_id;
 	w->auth_request = request_id;
-}
-
-static void io_random(void *ctx, void *out, size_t len)
-{
-	struct world *w = ctx;
-
-	for (size_t i = 0; i < len; i++) {
-		w->random = w->random * UINT64_C(6364136223846793005) + 1442695040888963407u;
-		((uint8_t *)out)[i] = (uint8_t)(w->random >> 56);
-	}
-}
-
-static uint64_t io_wall_ms(void *ctx)
-{
-	return ((struct world *)ctx)->now_us / 1000;
-}
-
-static uint64_t io_now_us(void *ctx)
-{
-	return ((struct world *)ctx)->now_us;
-}
-
-static void io_wake_at(void *ctx, uint64_t at_us)
-{
-	(void)ctx;
-	(void)at_us;
+	return 0;
 }
 
 /* The payload is the input's; "$" in it is the last resumeToken. */
@@ -131,6 +107,22 @@ static void speak(struct world *w, struct connection *c, struct input *in)
 	free(text);
 }
 
+/* A frame that is the input's from end to end. */
+static void babble(struct connection *c, struct input *in)
+{
+	size_t len = next(in), left = (size_t)(in->end - in->at);
+	char *text;
+
+	if (len > left)
+		len = left;
+	// A copy of its own size: reading past the end is seen by the sanitizer.
+	text = malloc(len + (len == 0));
+	memcpy(text, in->at, len);
+	in->at += len;
+	core_session_message(c->session, text, len);
+	free(text);
+}
+
 static void hang_up(struct connection *c, bool clean)
 {
 	struct session *s = c->session;
@@ -147,7 +139,7 @@ static void step(struct world *w, struct input *in)
 	struct connection *c = &w->connection[what % CONNECTIONS];
 
 	if (c->session == NULL) {
-		c->session = core_session_open(w->core, c, "192.0.2.1");
+		c->session = core_session_open(w->out.core, c, "192.0.2.1");
 		return;
 	}
 	switch (what / CONNECTIONS % 8) {
@@ -158,12 +150,17 @@ static void step(struct world *w, struct input *in)
 		hang_up(c, false);
 		break;
 	case 2:
-		w->now_us += next(in) * UINT64_C(500000);
-		core_tick(w->core);
+		// It stands still, or time passes.
+		if (what >= 0xc0)
+			w->out.now_us += next(in) * UINT64_C(500000);
+		outside_pass(&w->out, next(in) * UINT64_C(500000));
 		break;
 	case 3:
-		core_auth_result(w->core, w->auth_session, w->auth_request,
+		core_auth_result(w->out.core, w->auth_session, w->auth_request,
 			what >= 0xe0 ? AUTH_REFUSED : AUTH_ACCEPTED, what % 2 ? "ann" : "bob");
+		break;
+	case 4:
+		babble(c, in);
 		break;
 	default:
 		speak(w, c, in);
@@ -172,9 +169,8 @@ static void step(struct world *w, struct input *in)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct world w = {.now_us = 1};
-	const struct core_io io
-		= {&w, io_send, io_close, io_auth, io_random, io_wall_ms, io_now_us, io_wake_at};
+	struct world w = {.out = {.now_us = 1}};
+	const struct core_io io = outside_io(&w.out, io_send, io_close, io_auth);
 	struct input in = {data, data + size};
 	struct config config;
 	uint8_t how = next(&in);
@@ -187,14 +183,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	config.key_strict = how >= 128;
 	config.rate_factor = how / 8 % 2;
 	config.max_participants = 3;
-	w.core = core_create(&config, &io, NULL);
-	while (w.core != NULL && in.at != in.end)
+	w.out.core = core_create(&config, &io, NULL);
+	while (w.out.core != NULL && in.at != in.end)
 		step(&w, &in);
 	for (unsigned i = 0; i < CONNECTIONS; i++) {
 		if (w.connection[i].session != NULL)
 			hang_up(&w.connection[i], i % 2 == 0);
 	}
-	core_destroy(w.core);
+	core_destroy(w.out.core);
 	config_fini(&config);
 	return 0;
 }

@@ -2,9 +2,11 @@
 // A connection's frames, one per line: JSON scanner, then json-c, then the envelope's order.
 //
 // What must hold: a text that the scanner takes, strict json-c takes whole; verdicts agree with a
-// slow model of protocol A4 that keeps every id; the same input gives the same verdicts.
+// slow model of protocol A4 that keeps every id; the same input gives the same verdicts. What is read as
+// a plain frame is what the scanner takes and json-c finds.
 #include "sfu-ctl/proto/envelope.h"
 #include "sfu-ctl/proto/json_scan.h"
+#include "sfu-ctl/proto/plain_frame.h"
 
 #include <json-c/json.h>
 #include <math.h>
@@ -129,6 +131,43 @@ static void check_model(struct model *m, const struct env_fields *f, enum env_ve
 	m->count++;
 }
 
+static void require_same(const struct plain_piece *piece, const struct env_value *v)
+{
+	require(v->type == ENV_STRING && v->string_len == piece->len
+		&& memcmp(v->string, piece->at, piece->len) == 0);
+}
+
+static void require_number(double number, const struct env_value *v)
+{
+	require(v->type == ENV_NUMBER && memcmp(&number, &v->number, sizeof(number)) == 0);
+}
+
+/* The two ways of reading a frame agree. */
+static void check_plain(
+	const struct plain_frame *plain, const struct env_fields *f, struct json_object *object)
+{
+	struct json_object *payload = NULL, *again;
+	struct json_tokener *tokener;
+
+	require_same(&plain->type, &f->type);
+	require_same(&plain->msg_id, &f->msg_id);
+	require_number(plain->v, &f->v);
+	require_number(plain->ts, &f->ts);
+	require_number(plain->seq, &f->seq);
+	require(f->ack.type == ENV_ABSENT);
+	require(json_object_object_get_ex(object, "payload", &payload) == (plain->payload.len > 0));
+	require(json_object_object_length(object) == (plain->payload.len > 0 ? 6 : 5));
+	if (plain->payload.len == 0)
+		return;
+	tokener = json_tokener_new();
+	again = json_tokener_parse_ex(tokener, plain->payload.at, (int)plain->payload.len);
+	require(json_tokener_get_error(tokener) == json_tokener_success);
+	require(json_tokener_get_parse_end(tokener) == plain->payload.len);
+	json_tokener_free(tokener);
+	require(json_object_equal(payload, again));
+	json_object_put(again);
+}
+
 static void feed(struct env_window *w, struct model *m, const char *text, size_t len)
 {
 	struct env_fields f = {0};
@@ -137,9 +176,19 @@ static void feed(struct env_window *w, struct model *m, const char *text, size_t
 	enum env_verdict verdict;
 	size_t offset = SIZE_MAX;
 	enum json_scan_status status = json_scan(text, len, &offset);
+	struct json_scan_span span;
+	struct plain_frame plain;
+	bool is_plain;
 
 	require(offset <= len);
 	require(json_scan(text, len, NULL) == status);
+	require(json_scan_member(text, len, "msgId", &span) == status);
+	require(span.offset <= len && span.len <= len - span.offset);
+	// A value by itself: JSON again, and nothing that has to be refused.
+	require(span.len == 0
+		|| json_scan((const char *)text + span.offset, span.len, NULL) == JSON_SCAN_OK);
+	is_plain = plain_frame_read(text, len, &plain);
+	require(!is_plain || status == JSON_SCAN_OK);
 	if (status != JSON_SCAN_OK)
 		return;
 	object = parse_strict(text, len);
@@ -152,6 +201,8 @@ static void feed(struct env_window *w, struct model *m, const char *text, size_t
 		f.seq = extract(object, "seq");
 		f.ack = extract(object, "ack");
 	}
+	if (is_plain)
+		check_plain(&plain, &f, object);
 	verdict = env_check(w, key, &f, &r);
 	check_model(m, &f, verdict, &r);
 	if (verdict == ENV_ACCEPT) {

@@ -7,6 +7,7 @@
  *	8 bits what | 8 bits who | 16 bits length | octets
  */
 #include "sfu-dp/proto/cursor.h"
+#include "sfu-dp/proto/rtcp.h"
 #include "tests/support/dp_world.h"
 #include "tests/support/srtp_oracle.h"
 
@@ -16,6 +17,7 @@
 
 #define SSRC 0x11111111u
 #define PT 96
+#define RTX_PT 97
 #define MAPPED_PT 101
 
 enum what {
@@ -26,6 +28,7 @@ enum what {
 	CHECK, /* an authentic check; the octets say how */
 	PASS, /* time */
 	COMMAND, /* from the control plane */
+	NACK, /* of a receiver; an octet for each packet: how far behind the newest */
 	WHAT_COUNT
 };
 
@@ -51,16 +54,18 @@ static void call_programme(void)
 		.handle = sfu_handle_make(0, w->generation),
 		.u.producer = {
 			.transport = send,
+			.flags = SFU_PRODUCER_NACK,
 			.kind = SFU_VIDEO,
-			.codec_count = 3,
+			.codec_count = 4,
 			.encoding_count = 2,
-			.ext_count = 4,
+			.ext_count = 5,
 			.codec = {{PT, MAPPED_PT, SFU_CODEC_VP8, 0, 90000},
 				{PT + 2, MAPPED_PT + 2, SFU_CODEC_VP9, 0, 90000},
-				{PT + 3, MAPPED_PT + 3, SFU_CODEC_H264, 0, 90000}},
-			.encoding = {{.ssrc = SSRC}, {.rid_len = 1, .rid = "h"}},
+				{PT + 3, MAPPED_PT + 3, SFU_CODEC_H264, 0, 90000},
+				{RTX_PT, MAPPED_PT + 1, SFU_CODEC_RTX, PT, 90000}},
+			.encoding = {{.ssrc = SSRC, .rtx_ssrc = SSRC + 1}, {.rid_len = 1, .rid = "h"}},
 			.ext = {{1, SFU_EXT_AUDIO_LEVEL}, {4, SFU_EXT_MID}, {10, SFU_EXT_RID},
-				{13, SFU_EXT_DEPENDENCY_DESCRIPTOR}},
+				{11, SFU_EXT_REPAIRED_RID}, {13, SFU_EXT_DEPENDENCY_DESCRIPTOR}},
 			.mid_len = 1,
 			.mid = "0",
 			.cname_len = 1,
@@ -78,9 +83,11 @@ static void call_programme(void)
 				.transport = clients[1 + i].handle,
 				.producer = sfu_handle_make(0, w->generation),
 				.ssrc = 0x0b0b0b0b + i,
+				.rtx_ssrc = 0x1b0b0b0b + i,
 				.encoding = 255,
 				.payload_type_count = 3,
 				.payload_type = {MAPPED_PT, MAPPED_PT + 2, MAPPED_PT + 3},
+				.rtx_payload_type = {MAPPED_PT + 1},
 				.ext_count = 4,
 				.ext = {{1, SFU_EXT_MID}, {2, SFU_EXT_ABS_SEND_TIME},
 					{7, SFU_EXT_AUDIO_LEVEL},
@@ -95,11 +102,18 @@ static void call_programme(void)
 
 static void call_make(void)
 {
+	static const uint8_t ip6[16] = {0xfd, 0x99, [15] = 0x01};
+
 	must(world_put_room(w, 0, 1, true) == SFU_STATUS_OK);
 	for (uint32_t i = 0; i < 3; i++) {
 		must(world_put_peer(w, i, 1, 0, UINT64_MAX) == SFU_STATUS_OK);
 		must(world_put_client(w, &clients[i], i, i, i ? 2 : 1, (uint16_t)(50000 + i))
 			== SFU_STATUS_OK);
+		// Carol has only IPv6.
+		if (i == 2) {
+			memcpy(clients[i].at.ip, ip6, sizeof(ip6));
+			clients[i].at.is_ip6 = true;
+		}
 		world_check(w, i % 2, &clients[i], true);
 		must(world_put_keys(w, &clients[i],
 			     i ? SFU_SRTP_AEAD_AES_128_GCM : SFU_SRTP_AES128_CM_SHA1_80)
@@ -167,6 +181,23 @@ static void command(const uint8_t *octets, size_t len)
 	world_apply(w, &cmd);
 }
 
+static void nack(unsigned receiver, unsigned worker, const uint8_t *octets, size_t len)
+{
+	const struct consumer *c
+		= consumer_find(&w->objects, sfu_handle_make(receiver, w->generation));
+	uint8_t rtcp[1200];
+	uint16_t seqs[256];
+
+	if (!c || !len)
+		return;
+	if (len > sizeof(seqs) / sizeof(seqs[0]))
+		len = sizeof(seqs) / sizeof(seqs[0]);
+	for (size_t i = 0; i < len; i++)
+		seqs[i] = (uint16_t)(c->highest_out_index - octets[i]);
+	sealed(&clients[1 + receiver], worker, rtcp,
+		rtcp_encode_nack(rtcp, sizeof(rtcp), 1, c->ssrc, seqs, (unsigned)len), true);
+}
+
 static void record(uint8_t what, uint8_t who, const uint8_t *octets, size_t len)
 {
 	struct world_client *c = &clients[who % 3];
@@ -190,6 +221,9 @@ static void record(uint8_t what, uint8_t who, const uint8_t *octets, size_t len)
 		break;
 	case PASS:
 		world_pass(w, (uint64_t)(who + 1) * 100000, (uint64_t)(who + 1) * 25000);
+		break;
+	case NACK:
+		nack(who % 2, worker, octets, len);
 		break;
 	default:
 		command(octets, len);

@@ -135,6 +135,8 @@ static void evil_ctl_detach(void)
 	evil_ctl.socket = -1;
 }
 
+#define ATTACH_TURNS 1000
+
 static void evil_ctl_attach(void)
 {
 	const struct sfu_hello hello = {.magic = SFU_ABI_MAGIC, .abi_version = SFU_ABI_VERSION};
@@ -149,6 +151,7 @@ static void evil_ctl_attach(void)
 		.msg_iovlen = 1,
 		.msg_control = control.bytes,
 		.msg_controllen = sizeof(control.bytes)};
+	ssize_t got = -1;
 	int fds[3];
 
 	evil_ctl_detach();
@@ -156,9 +159,12 @@ static void evil_ctl_attach(void)
 	evil_ctl.socket = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	CHECK(connect(evil_ctl.socket, (struct sockaddr *)&address, sizeof(address)) == 0);
 	CHECK(send(evil_ctl.socket, &hello, sizeof(hello), 0) == (ssize_t)sizeof(hello));
-	for (int i = 0; i < 4; i++)
+	// A region is given back and taken in pieces, one a turn.
+	for (int i = 0; i < ATTACH_TURNS && got < 0; i++) {
 		link_poll(evil_ctl.dp, now_us());
-	CHECK(recvmsg(evil_ctl.socket, &message, MSG_DONTWAIT) == (ssize_t)sizeof(welcome));
+		got = recvmsg(evil_ctl.socket, &message, MSG_DONTWAIT);
+	}
+	CHECK(got == (ssize_t)sizeof(welcome));
 	CHECK(welcome.status == SFU_WELCOME_OK);
 	memcpy(fds, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(fds));
 	evil_ctl.region
@@ -248,6 +254,13 @@ static void on_attached(void *ctx, bool attached)
 		evil_dp.lost = true;
 }
 
+static void on_forgotten(void *ctx, bool stale)
+{
+	(void)stale;
+	(void)ctx;
+	evil_dp.lost = true;
+}
+
 static void on_transport_end(void *ctx, uint64_t transport, enum media_transport_end why)
 {
 	(void)ctx;
@@ -295,6 +308,7 @@ static void evil_dp_attach(void)
 {
 	const struct media_notices notices = {
 		.on_attached = on_attached,
+		.on_forgotten = on_forgotten,
 		.on_transport_end = on_transport_end,
 		.on_transport_connected = on_transport_connected,
 	};
@@ -317,7 +331,9 @@ static void evil_dp_attach(void)
 		honest_turn();
 	}
 	evil_dp.lost = false;
-	CHECK(media_room_put(evil_dp.media, &room, true, 1) == 0);
+	CHECK(media_room_put(
+		      evil_dp.media, &room, &(struct sfu_put_room){.required = 1, .epoch = 1})
+		== 0);
 	CHECK(media_peer_put(evil_dp.media, &peer, room, UINT64_MAX) == 0);
 	CHECK(media_transport_create(
 		      evil_dp.media, peer, true, "fuzz", &evil_dp.transport, &ice, on_done, NULL)

@@ -113,12 +113,12 @@ enum content_status content_check(const uint8_t *buf, size_t len, struct content
 
 uint64_t content_kid(uint32_t sender, uint8_t track, uint64_t epoch)
 {
-	return epoch << 40 | (uint64_t)sender << 8 | track;
+	return epoch << CONTENT_EPOCH_SHIFT | (uint64_t)sender << 8 | track;
 }
 
 void content_kid_parts(uint64_t kid, uint32_t *sender, uint8_t *track, uint64_t *epoch)
 {
-	*epoch = kid >> 40;
+	*epoch = kid >> CONTENT_EPOCH_SHIFT;
 	*sender = (uint32_t)(kid >> 8);
 	*track = (uint8_t)kid;
 }

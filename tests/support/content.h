@@ -46,6 +46,9 @@ bool content_encode(uint8_t *out, size_t len, const struct content *content);
 /** Read and check every octet of it; *out is filled from CONTENT_BAD_SUM on. */
 enum content_status content_check(const uint8_t *buf, size_t len, struct content *out);
 
+/** Where the epoch is in a KID: below it the sender and, in 8 bits, the track. */
+#define CONTENT_EPOCH_SHIFT 40
+
 /** Who seals what: the KID of a track's key in an epoch (below 2^24). */
 uint64_t content_kid(uint32_t sender, uint8_t track, uint64_t epoch);
 /** And back. */

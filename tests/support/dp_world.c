@@ -3,12 +3,16 @@
 
 #include <rte_eal.h>
 #include <rte_ethdev.h>
+#include <rte_launch.h>
 #include <rte_malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "sfu-dp/buffers.h"
+#include "sfu-dp/state/memory.h"
+#include "sfu-dp/state/restore.h"
 #include "sfu-dp/table/ufrag.h"
 #include "tests/support/srtp_oracle.h"
 
@@ -24,6 +28,7 @@ static struct {
 } process;
 
 static const uint8_t our_ip[4] = {198, 18, 99, 2};
+static const uint8_t our_ip6[16] = {0xfd, 0x99, [15] = 0x02};
 
 /** The EAL keeps nothing in its folder after start, and a fuzzer never gets to the end. */
 static void folder_remove(void)
@@ -39,14 +44,20 @@ static void folder_remove(void)
 
 int world_start(const char *program, unsigned queues)
 {
-	static char arguments[][20]
+	return world_start_on(program, queues, "0");
+}
+
+int world_start_on(const char *program, unsigned queues, const char *lcores)
+{
+	static char arguments[][32]
 		= {"", "--no-huge", "--no-pci", "--no-shconf", "--no-telemetry", "-m", "192",
-			"--lcores=0", "--iova-mode=va", "--log-level=1", "--vdev", "net_ring0"};
+			"--iova-mode=va", "--log-level=1", "--vdev", "net_ring0", "--lcores", ""};
 	char *argv[sizeof(arguments) / sizeof(arguments[0])];
 	const int argc = sizeof(arguments) / sizeof(arguments[0]);
 	char why[256];
 
 	snprintf(arguments[0], sizeof(arguments[0]), "%s", program);
+	snprintf(arguments[argc - 1], sizeof(arguments[0]), "%s", lcores);
 	strcpy(process.folder, "/tmp/sfu-test-XXXXXX");
 	if (!mkdtemp(process.folder) || setenv("RUNTIME_DIRECTORY", process.folder, 1))
 		return -1;
@@ -55,12 +66,11 @@ int world_start(const char *program, unsigned queues)
 	if (rte_eal_init(argc, argv) < 0)
 		return -1;
 	folder_remove();
-	process.pool = rte_pktmbuf_pool_create(
-		"packets", MBUFS, 64, PKT_PRIV_BYTES, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
+	process.pool = buffers_create(MBUFS, SOCKET_ID_ANY, BUFFERS_OWN, 0);
 	if (!process.pool)
 		return -1;
 	process.port.address_count
-		= (unsigned)port_addresses_parse("198.18.99.2", process.port.address);
+		= (unsigned)port_addresses_parse("198.18.99.2,fd99::2", process.port.address);
 	process.port.media_port_be16 = rte_cpu_to_be_16(MEDIA_PORT);
 	if (port_open(&process.port, "net_ring0", queues, process.pool, why, sizeof(why))) {
 		fprintf(stderr, "%s\n", why);
@@ -88,10 +98,16 @@ static struct rte_ring *ring_make(const char *kind, unsigned a, unsigned b, unsi
 static bool worker_make(struct world *w, unsigned id, bool spread)
 {
 	struct worker *k = &w->workers[id];
+	struct history_limits history = {
+		.packets = MBUFS / 4,
+		.keep_ms = 1000,
+		.producers = w->objects.limits.producers,
+	};
 
 	k->id = (uint8_t)id;
 	k->workers = (uint8_t)w->worker_count;
 	k->spread = spread;
+	k->consent_us = 30000000;
 	k->port = &w->port;
 	k->queue = k->tx_queue = (uint16_t)id;
 	k->pool = w->pool;
@@ -100,12 +116,15 @@ static bool worker_make(struct world *w, unsigned id, bool spread)
 	k->qsbr = w->qsbr;
 	k->tuples = tuple_table_create(id, w->objects.limits.transports);
 	k->owned = calloc(w->objects.limits.transports, sizeof(*k->owned));
+	k->feedback_due = due_list_create(2 * w->objects.limits.transports);
+	if (repair_create(&k->repair, &history, &w->objects.limits))
+		return false;
 	k->to_house = ring_make("house", id, 0, sizeof(struct worker_notice));
 	k->from_house = ring_make("order", 0, id, sizeof(struct worker_order));
 	k->random = 0x9e3779b97f4a7c15u + id;
 	rte_rcu_qsbr_thread_register(w->qsbr, id);
 	rte_rcu_qsbr_thread_online(w->qsbr, id);
-	return k->tuples && k->owned && k->to_house && k->from_house;
+	return k->tuples && k->owned && k->feedback_due && k->to_house && k->from_house;
 }
 
 static bool workers_make(struct world *w, bool spread)
@@ -133,11 +152,13 @@ static bool workers_make(struct world *w, bool spread)
 	return true;
 }
 
-struct world *world_open(unsigned workers, bool spread, const struct objects_limits *limits)
+/** On a state that is there (and of these limits), or on a new one. */
+static struct world *open_on(
+	void *memory, unsigned workers, bool spread, const struct objects_limits *limits)
 {
-	struct objects_limits common
-		= {.rooms = 4, .peers = 16, .transports = 32, .producers = 32, .consumers = 64};
-	struct programme_options o = {.engine = srtp_engine_find(NULL)};
+	const struct state_limits saved = state_limits_of(limits);
+	// The tests of the path are run with each engine (tests/unit/meson.build).
+	struct programme_options o = {.engine = srtp_engine_find(getenv("SFU_DP_ENGINE"))};
 	struct world *w;
 
 	if (process.open)
@@ -154,8 +175,15 @@ struct world *world_open(unsigned workers, bool spread, const struct objects_lim
 	w->generation = 1;
 	w->qsbr = rte_zmalloc("qsbr", rte_rcu_qsbr_get_memsize(DP_MAX_WORKERS), 64);
 	if (!w->qsbr || rte_rcu_qsbr_init(w->qsbr, DP_MAX_WORKERS)
-		|| objects_create(&w->objects, limits ? limits : &common))
+		|| objects_create(&w->objects, limits))
 		return NULL;
+	if (!memory) {
+		memory = state_memory_map(-1, state_bytes(&saved));
+		if (!memory)
+			return NULL;
+		state_format(memory, &saved, 1);
+	}
+	state_open(&w->state, memory);
 	w->ufrags = ufrag_table_create(w->objects.limits.transports, w->qsbr);
 	if (!w->ufrags || !workers_make(w, spread))
 		return NULL;
@@ -164,11 +192,62 @@ struct world *world_open(unsigned workers, bool spread, const struct objects_lim
 	o.worker_count = workers;
 	o.qsbr = w->qsbr;
 	o.ufrags = w->ufrags;
+	o.state = &w->state;
+	w->spread = spread;
 	if (programme_create(&w->programme, &o))
 		return NULL;
-	world_turn(w);
 	process.open = w;
 	return w;
+}
+
+struct world *world_open(unsigned workers, bool spread, const struct objects_limits *limits)
+{
+	const struct objects_limits common
+		= {.rooms = 4, .peers = 16, .transports = 32, .producers = 32, .consumers = 64};
+	struct world *w = open_on(NULL, workers, spread, limits ? limits : &common);
+
+	if (w)
+		world_turn(w);
+	return w;
+}
+
+struct world *world_die(struct world *w, unsigned workers)
+{
+	const struct state_limits saved = state_limits_of(&w->objects.limits);
+	const struct objects_limits limits = w->objects.limits;
+	const uint64_t now_us = w->now_us;
+	const bool spread = w->spread, runs_itself = w->runs_itself;
+	const uint16_t port = w->port.id;
+	void *memory = w->state.header;
+	struct world *next;
+
+	w->state.header->alive_us = now_us;
+	w->state.header = NULL;
+	world_close(w);
+	if (state_check(memory, state_bytes(&saved), &saved) != STATE_OK)
+		return NULL;
+	next = open_on(memory, workers, spread, &limits);
+	if (!next)
+		return NULL;
+	next->now_us = now_us;
+	next->runs_itself = runs_itself;
+	next->port.id = port;
+	if (programme_adopt(next->programme, now_us))
+		return NULL;
+	world_turn(next);
+	world_forget(next);
+	return next;
+}
+
+struct world *world_on(const void *state, unsigned workers, const struct objects_limits *limits)
+{
+	const struct state_limits saved = state_limits_of(limits);
+	void *memory = state_memory_map(-1, state_bytes(&saved));
+
+	if (!memory)
+		return NULL;
+	memcpy(memory, state, state_bytes(&saved));
+	return open_on(memory, workers, true, limits);
 }
 
 void world_close(struct world *w)
@@ -183,17 +262,48 @@ void world_close(struct world *w)
 		rte_rcu_qsbr_thread_unregister(w->qsbr, i);
 		tuple_table_destroy(k->tuples);
 		free(k->owned);
+		due_list_destroy(k->feedback_due);
+		repair_destroy(&k->repair);
 		rte_ring_free(k->to_house);
 		rte_ring_free(k->from_house);
 		for (unsigned v = 0; v < w->worker_count; v++)
 			rte_ring_free(k->to_worker[v]);
 	}
 	programme_destroy(w->programme);
+	if (w->state.header)
+		state_memory_unmap(w->state.header, w->state.header->region_bytes);
 	rte_hash_free(w->ufrags);
 	objects_destroy(&w->objects);
 	rte_free(w->qsbr);
 	free(w->workers);
 	free(w);
+}
+
+void world_run(struct world *w, uint16_t port)
+{
+	w->runs_itself = true;
+	w->port.id = port;
+	for (unsigned i = 0; i < w->worker_count; i++) {
+		w->workers[i].lcore = i + 1;
+		w->workers[i].adaptive = 1;
+		if (rte_eal_remote_launch(worker_run, &w->workers[i], i + 1))
+			abort();
+	}
+}
+
+void world_halt(struct world *w)
+{
+	workers_stop(w->workers, w->worker_count);
+}
+
+void world_walk(struct world *w)
+{
+	w->runs_itself = false;
+	w->port.id = process.port.id;
+	for (unsigned i = 0; i < w->worker_count; i++) {
+		rte_rcu_qsbr_thread_register(w->qsbr, i);
+		rte_rcu_qsbr_thread_online(w->qsbr, i);
+	}
 }
 
 uint32_t world_apply(struct world *w, struct sfu_command *cmd)
@@ -296,14 +406,21 @@ void world_receive_frame(struct world *w, unsigned worker, const uint8_t *frame,
 	rx_burst(&w->workers[worker], &m, 1);
 }
 
+struct pkt_addr world_address(const struct world *w, bool is_ip6)
+{
+	struct pkt_addr a = {.port = MEDIA_PORT, .is_ip6 = is_ip6};
+
+	memcpy(a.mac, w->port.mac, 6);
+	memcpy(a.ip, is_ip6 ? our_ip6 : our_ip, is_ip6 ? 16 : 4);
+	return a;
+}
+
 void world_receive(struct world *w, unsigned worker, const struct pkt_addr *from,
 	const uint8_t *payload, size_t len)
 {
-	struct pkt_addr to = {.port = MEDIA_PORT};
+	struct pkt_addr to = world_address(w, from->is_ip6);
 	uint8_t frame[PKT_FRAME_MAX];
 
-	memcpy(to.mac, w->port.mac, 6);
-	memcpy(to.ip, our_ip, 4);
 	world_receive_frame(w, worker, frame, pkt_frame(frame, from, &to, payload, len));
 }
 
@@ -406,7 +523,7 @@ static unsigned worker_turn(struct world *w, struct worker *k)
 
 void world_turn(struct world *w)
 {
-	unsigned did = 1;
+	unsigned did = !w->runs_itself;
 
 	for (unsigned turns = 0; did; turns++) {
 		did = 0;
@@ -450,7 +567,7 @@ uint64_t world_edges(const struct world *w, enum edge_reason reason)
 	return sum;
 }
 
-const char *world_books(const struct world *w)
+const char *world_books(struct world *w)
 {
 	uint64_t in = 0, out = 0, tried = 0, ended = 0;
 
@@ -465,6 +582,7 @@ const char *world_books(const struct world *w)
 			out += c->drop[r];
 		for (unsigned r = 0; r < EDGE_COUNT; r++)
 			ended += c->edge[r];
+		history_clear(&w->workers[i].repair.history);
 	}
 	if (in != out)
 		return "received packets do not balance";

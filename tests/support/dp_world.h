@@ -12,7 +12,8 @@
 #include <stdint.h>
 
 #include "sfu-dp/port.h"
-#include "sfu-dp/programme.h"
+#include "sfu-dp/programme/programme.h"
+#include "sfu-dp/state/region.h"
 #include "sfu-dp/worker.h"
 #include "tests/support/pktbuild.h"
 
@@ -36,6 +37,9 @@ struct world {
 	struct rte_rcu_qsbr *qsbr;
 	struct rte_hash *ufrags;
 	struct programme *programme;
+	struct state state; /* stream state */
+	bool spread;
+	bool runs_itself; /* world_run(): nothing is driven by hand */
 	struct worker *workers;
 	unsigned worker_count;
 	uint64_t now_us;
@@ -58,13 +62,32 @@ struct world_client {
 	srtp_t out, in; /* NULL without keys */
 };
 
-/** Start the EAL and make the port, once per program. 0, or -1 when it cannot. */
+/**
+ * Start the EAL and make the port, once per program. 0, or -1 when it cannot.
+ * @param lcores  the EAL's --lcores
+ */
+int world_start_on(const char *program, unsigned queues, const char *lcores);
 int world_start(const char *program, unsigned queues);
 void world_stop(void);
 
 /** A fresh data plane on the port that world_start() made; NULL is a failure. */
 struct world *world_open(unsigned workers, bool spread, const struct objects_limits *limits);
 void world_close(struct world *w);
+
+/** The process dies; another one with as many workers goes on with its state, at the same time. */
+struct world *world_die(struct world *w, unsigned workers);
+
+/** A process that has mapped a copy of this state, of these limits: before programme_adopt(). */
+struct world *world_on(const void *state, unsigned workers, const struct objects_limits *limits);
+
+/** Instead of all that: worker_run() on lcores 1 and up, over a port of the test's own, in real time. */
+void world_run(struct world *w, uint16_t port);
+
+/** They end as in sfu-dp; what is at the port stays there, also for the world that goes on with it. */
+void world_halt(struct world *w);
+
+/** Back to world_start()'s port and to hands. */
+void world_walk(struct world *w);
 
 /** Apply a command; what the programme said. */
 uint32_t world_apply(struct world *w, struct sfu_command *cmd);
@@ -81,6 +104,9 @@ uint32_t world_put_client(struct world *w, struct world_client *c, uint32_t inde
 /** PUT_KEYS with keys of the client's own, and its libsrtp2 sessions. */
 uint32_t world_put_keys(struct world *w, struct world_client *c, unsigned profile);
 void world_client_end(struct world_client *c);
+
+/** Where the data plane is reached. */
+struct pkt_addr world_address(const struct world *w, bool is_ip6);
 
 /** Hand a datagram of a client to a worker's receive side. */
 void world_receive(struct world *w, unsigned worker, const struct pkt_addr *from,
@@ -110,5 +136,5 @@ void world_forget(struct world *w);
 uint64_t world_drops(const struct world *w, enum drop_reason reason);
 uint64_t world_edges(const struct world *w, enum edge_reason reason);
 
-/** "" when both ledgers balance and no buffer is missing, else what is wrong. */
-const char *world_books(const struct world *w);
+/** "" when both ledgers balance and no buffer is missing, else what is wrong. Empties histories. */
+const char *world_books(struct world *w);

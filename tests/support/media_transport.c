@@ -18,6 +18,10 @@
 #define DTLS_FIRST_US 100000
 #define DTLS_LAST_US 1600000
 #define CONNECT_US 15000000
+/** libnice gives up after two lost checks; as long as we hear the server, RFC 7675 does not. */
+#define QUIET_US 5000000
+/** After a move the old port is listened on for so long. */
+#define LINGER_US 1000000
 #define SOCKET_BUFFER (8 * 1024 * 1024)
 #define KEYS_MAX (2 * (32 + 14))
 
@@ -25,27 +29,40 @@ struct media_identity {
 	SSL_CTX *ssl;
 	BIO_METHOD *datagrams;
 	char fingerprint[32 * 3];
+	FILE *secrets; // media_identity_tell_secrets(), or NULL
 };
 
 enum state { GATHERING, CHECKING, HANDSHAKE, CONNECTED, FAILED };
+
+/** One ICE agent: a port of ours, and what it found out. */
+struct path {
+	struct media_transport *transport;
+	NiceAgent *agent;
+	guint stream;
+	int fd; // socket of the selected pair, owned by libnice; -1 before
+	struct sockaddr_storage to;
+	socklen_t to_len;
+};
 
 struct media_transport {
 	const struct media_identity *identity;
 	struct media_remote remote;
 	const struct media_events *events;
 	void *ctx;
-	NiceAgent *agent;
-	guint stream;
+	struct path *path; // in use
+	struct path *next; // shall be; NULL = none
+	struct path *last; // was in use, until last_until_us
+	uint64_t last_until_us;
+	unsigned moves;
 	enum state state;
 	SSL *ssl;
 	const uint8_t *datagram; // what the BIO reads next; NULL = nothing
 	size_t datagram_len;
 	srtp_t out, in;
 	const char *profile;
-	int fd; // socket of the selected pair, owned by libnice; -1 before
-	struct sockaddr_storage to;
-	socklen_t to_len;
 	uint64_t created_us;
+	uint64_t heard_us; // last packet that opened
+	bool is_given_up; // by libnice
 	struct media_counts counts;
 };
 
@@ -70,7 +87,7 @@ static int bio_write(BIO *bio, const char *buf, int len)
 
 	BIO_clear_retry_flags(bio);
 	// A lost datagram is DTLS's daily bread: what cannot be sent now is sent again by its timer.
-	nice_agent_send(t->agent, t->stream, COMPONENT, (guint)len, buf);
+	nice_agent_send(t->path->agent, t->path->stream, COMPONENT, (guint)len, buf);
 	return len;
 }
 
@@ -188,6 +205,20 @@ void media_identity_destroy(struct media_identity *identity)
 	srtp_shutdown();
 }
 
+void media_identity_tell_secrets(struct media_identity *identity, FILE *out)
+{
+	identity->secrets = out;
+}
+
+static void tell_hex(FILE *out, const char *name, const uint8_t *octets, size_t len)
+{
+	fprintf(out, "%s ", name);
+	for (size_t i = 0; i < len; i++)
+		fprintf(out, "%02x", octets[i]);
+	fprintf(out, "\n");
+	fflush(out);
+}
+
 const char *media_identity_fingerprint(const struct media_identity *identity)
 {
 	return identity->fingerprint;
@@ -237,6 +268,7 @@ static bool start_srtp(struct media_transport *t)
 	const SRTP_PROTECTION_PROFILE *profile = SSL_get_selected_srtp_profile(t->ssl);
 	srtp_policy_t policy;
 	uint8_t keys[KEYS_MAX], ours[KEYS_MAX / 2], theirs[KEYS_MAX / 2];
+	uint8_t master[SSL_MAX_MASTER_KEY_LENGTH];
 	size_t key, salt;
 	bool ok;
 
@@ -247,6 +279,16 @@ static bool start_srtp(struct media_transport *t)
 			   != 1)
 		return false;
 	t->profile = profile->name;
+	if (t->identity->secrets) {
+		tell_hex(t->identity->secrets, "hop-key", keys, key);
+		tell_hex(t->identity->secrets, "hop-key", keys + key, key);
+		tell_hex(t->identity->secrets, "hop-salt", keys + 2 * key, salt);
+		tell_hex(t->identity->secrets, "hop-salt", keys + 2 * key + salt, salt);
+		// Of which all of them are made.
+		tell_hex(t->identity->secrets, "dtls-master", master,
+			SSL_SESSION_get_master_key(
+				SSL_get_session(t->ssl), master, sizeof(master)));
+	}
 	memcpy(ours, keys, key);
 	memcpy(theirs, keys + key, key);
 	memcpy(ours + key, keys + 2 * key, salt);
@@ -261,17 +303,18 @@ static bool start_srtp(struct media_transport *t)
 }
 
 /** Media goes past libnice: the socket and address of its selected pair. */
-static bool find_path(struct media_transport *t)
+static bool find_pair(struct path *p)
 {
-	GSocket *socket = nice_agent_get_selected_socket(t->agent, t->stream, COMPONENT);
+	GSocket *socket = nice_agent_get_selected_socket(p->agent, p->stream, COMPONENT);
 	NiceCandidate *local, *remote;
 
 	if (!socket
-		|| !nice_agent_get_selected_pair(t->agent, t->stream, COMPONENT, &local, &remote))
+		|| !nice_agent_get_selected_pair(p->agent, p->stream, COMPONENT, &local, &remote))
 		return false;
-	t->fd = g_socket_get_fd(socket);
-	nice_address_copy_to_sockaddr(&remote->addr, (struct sockaddr *)&t->to);
-	t->to_len = sizeof(struct sockaddr_in);
+	p->fd = g_socket_get_fd(socket);
+	nice_address_copy_to_sockaddr(&remote->addr, (struct sockaddr *)&p->to);
+	p->to_len = p->to.ss_family == AF_INET6 ? sizeof(struct sockaddr_in6)
+						: sizeof(struct sockaddr_in);
 	g_object_unref(socket);
 	return true;
 }
@@ -293,7 +336,7 @@ static void handshake(struct media_transport *t)
 		fail(t, "the DTLS certificate is not the signalled one");
 		return;
 	}
-	if (!start_srtp(t) || !find_path(t)) {
+	if (!start_srtp(t) || !find_pair(t->path)) {
 		fail(t, "no SRTP profile or keys after DTLS");
 		return;
 	}
@@ -355,10 +398,15 @@ static void receive_media(struct media_transport *t, uint8_t *buf, int len)
 	srtp_err_status_t status = is_rtcp ? srtp_unprotect_rtcp(t->in, buf, &len)
 					   : srtp_unprotect(t->in, buf, &len);
 
+	if (status == srtp_err_status_replay_fail || status == srtp_err_status_replay_old) {
+		t->counts.replayed++;
+		return;
+	}
 	if (status != srtp_err_status_ok) {
 		t->counts.not_opened++;
 		return;
 	}
+	t->heard_us = now_us;
 	if (is_rtcp) {
 		t->counts.received_rtcp++;
 		t->events->on_rtcp(t->ctx, buf, (size_t)len, now_us);
@@ -372,7 +420,7 @@ static void receive_media(struct media_transport *t, uint8_t *buf, int len)
 static void on_datagram(
 	NiceAgent *agent, guint stream, guint component, guint len, gchar *buf, gpointer data)
 {
-	struct media_transport *t = data;
+	struct media_transport *t = ((struct path *)data)->transport;
 	uint8_t *octets = (uint8_t *)buf;
 
 	(void)agent;
@@ -388,22 +436,68 @@ static void on_datagram(
 		t->counts.unknown++;
 }
 
+static void on_agent_closed(GObject *agent, GAsyncResult *result, gpointer data)
+{
+	(void)result;
+	(void)data;
+	g_object_unref(agent);
+}
+
+static void path_destroy(struct path *p)
+{
+	if (!p)
+		return;
+	g_signal_handlers_disconnect_by_data(p->agent, p);
+	nice_agent_attach_recv(
+		p->agent, p->stream, COMPONENT, g_main_context_default(), NULL, NULL);
+	nice_agent_close_async(p->agent, on_agent_closed, NULL);
+	g_free(p);
+}
+
+/** The new port is nominated: send there, and hear what is still on its way to the old one. */
+static void path_switch(struct media_transport *t)
+{
+	path_destroy(t->last);
+	t->last = t->path;
+	t->last_until_us = clock_us() + LINGER_US;
+	t->path = t->next;
+	t->next = NULL;
+	t->moves++;
+}
+
+static void path_ready(struct path *p)
+{
+	struct media_transport *t = p->transport;
+
+	if (t->state == CHECKING) {
+		start_dtls(t);
+	} else if (t->state == CONNECTED && p->fd < 0 && find_pair(p)) {
+		if (p == t->next)
+			path_switch(t);
+		else
+			t->moves++;
+	}
+}
+
 static void on_state(NiceAgent *agent, guint stream, guint component, guint state, gpointer data)
 {
-	struct media_transport *t = data;
+	struct path *p = data;
+	struct media_transport *t = p->transport;
 
 	(void)agent;
 	(void)stream;
 	(void)component;
-	if (state == NICE_COMPONENT_STATE_READY && t->state == CHECKING)
-		start_dtls(t);
-	else if (state == NICE_COMPONENT_STATE_FAILED)
+	if (state == NICE_COMPONENT_STATE_READY)
+		path_ready(p);
+	else if (state == NICE_COMPONENT_STATE_FAILED && t->state == CONNECTED && p == t->path)
+		t->is_given_up = true;
+	else if (state == NICE_COMPONENT_STATE_FAILED && p != t->last)
 		fail(t, t->state == CONNECTED ? "consent was lost" : "no ICE check was answered");
 }
 
 static void on_gathered(NiceAgent *agent, guint stream, gpointer data)
 {
-	struct media_transport *t = data;
+	struct media_transport *t = ((struct path *)data)->transport;
 	NiceCandidate *candidate;
 	GSList *list;
 	GPtrArray *sockets;
@@ -419,7 +513,8 @@ static void on_gathered(NiceAgent *agent, guint stream, gpointer data)
 	}
 	if (sockets)
 		g_ptr_array_unref(sockets);
-	t->state = CHECKING;
+	if (t->state == GATHERING)
+		t->state = CHECKING;
 	nice_agent_set_remote_credentials(agent, stream, t->remote.ufrag, t->remote.password);
 	candidate = nice_candidate_new(NICE_CANDIDATE_TYPE_HOST);
 	candidate->transport = NICE_CANDIDATE_TRANSPORT_UDP;
@@ -435,16 +530,21 @@ static void on_gathered(NiceAgent *agent, guint stream, gpointer data)
 	g_slist_free_full(list, (GDestroyNotify)nice_candidate_free);
 }
 
-/** Only the address from which the server is reached; gathering all of a host's takes long. */
-static bool add_local_address(NiceAgent *agent, const struct sockaddr_in *to)
+static socklen_t address_len(const struct sockaddr_storage *a)
 {
-	struct sockaddr_in from;
+	return a->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+}
+
+/** Only the address from which the server is reached; gathering all of a host's takes long. */
+static bool add_local_address(NiceAgent *agent, const struct sockaddr_storage *to)
+{
+	struct sockaddr_storage from;
 	socklen_t len = sizeof(from);
 	NiceAddress address;
 	bool ok = false;
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int fd = socket(to->ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
-	if (fd >= 0 && !connect(fd, (const struct sockaddr *)to, sizeof(*to))
+	if (fd >= 0 && !connect(fd, (const struct sockaddr *)to, address_len(to))
 		&& !getsockname(fd, (struct sockaddr *)&from, &len)) {
 		nice_address_init(&address);
 		nice_address_set_from_sockaddr(&address, (const struct sockaddr *)&from);
@@ -456,6 +556,31 @@ static bool add_local_address(NiceAgent *agent, const struct sockaddr_in *to)
 	return ok;
 }
 
+/** An agent on a port of its own, which begins to check with the present credentials. */
+static struct path *path_create(struct media_transport *t)
+{
+	struct path *p = g_new0(struct path, 1);
+
+	p->transport = t;
+	p->fd = -1;
+	p->agent = nice_agent_new_full(g_main_context_default(), NICE_COMPATIBILITY_RFC5245,
+		t->remote.patient ? NICE_AGENT_OPTION_NONE : NICE_AGENT_OPTION_CONSENT_FRESHNESS);
+	if (t->remote.patient)
+		g_object_set(p->agent, "keepalive-conncheck", TRUE, NULL);
+	g_object_set(p->agent, "controlling-mode", TRUE, "upnp", FALSE, "ice-tcp", FALSE, NULL);
+	g_signal_connect(p->agent, "candidate-gathering-done", G_CALLBACK(on_gathered), p);
+	g_signal_connect(p->agent, "component-state-changed", G_CALLBACK(on_state), p);
+	p->stream = nice_agent_add_stream(p->agent, 1);
+	if (!p->stream || !add_local_address(p->agent, &t->remote.address)
+		|| !nice_agent_attach_recv(
+			p->agent, p->stream, COMPONENT, g_main_context_default(), on_datagram, p)
+		|| !nice_agent_gather_candidates(p->agent, p->stream)) {
+		path_destroy(p);
+		return NULL;
+	}
+	return p;
+}
+
 struct media_transport *media_transport_create(const struct media_identity *identity,
 	const struct media_remote *remote, const struct media_events *events, void *ctx)
 {
@@ -465,30 +590,38 @@ struct media_transport *media_transport_create(const struct media_identity *iden
 	t->remote = *remote;
 	t->events = events;
 	t->ctx = ctx;
-	t->fd = -1;
 	t->profile = "";
 	t->created_us = clock_us();
-	t->agent = nice_agent_new_full(g_main_context_default(), NICE_COMPATIBILITY_RFC5245,
-		NICE_AGENT_OPTION_CONSENT_FRESHNESS);
-	g_object_set(t->agent, "controlling-mode", TRUE, "upnp", FALSE, "ice-tcp", FALSE, NULL);
-	g_signal_connect(t->agent, "candidate-gathering-done", G_CALLBACK(on_gathered), t);
-	g_signal_connect(t->agent, "component-state-changed", G_CALLBACK(on_state), t);
-	t->stream = nice_agent_add_stream(t->agent, 1);
-	if (!t->stream || !add_local_address(t->agent, &remote->address)
-		|| !nice_agent_attach_recv(
-			t->agent, t->stream, COMPONENT, g_main_context_default(), on_datagram, t)
-		|| !nice_agent_gather_candidates(t->agent, t->stream)) {
+	if (identity->secrets)
+		fprintf(identity->secrets, "ice-password %s\n", remote->password);
+	t->path = path_create(t);
+	if (!t->path) {
 		media_transport_destroy(t);
 		return NULL;
 	}
 	return t;
 }
 
-static void on_agent_closed(GObject *agent, GAsyncResult *result, gpointer data)
+bool media_transport_move(struct media_transport *t, const struct media_remote *remote)
 {
-	(void)result;
-	(void)data;
-	g_object_unref(agent);
+	if (t->state != CONNECTED || t->next || t->path->fd < 0)
+		return false;
+	if (!remote) {
+		path_destroy(t->path);
+		t->path = path_create(t);
+		if (!t->path)
+			g_error("no port to move to");
+		return true;
+	}
+	g_strlcpy(t->remote.ufrag, remote->ufrag, sizeof(t->remote.ufrag));
+	g_strlcpy(t->remote.password, remote->password, sizeof(t->remote.password));
+	t->next = path_create(t);
+	return t->next;
+}
+
+unsigned media_transport_moves(const struct media_transport *t)
+{
+	return t->moves;
 }
 
 void media_transport_destroy(struct media_transport *t)
@@ -497,12 +630,9 @@ void media_transport_destroy(struct media_transport *t)
 		return;
 	if (t->ssl && t->state == CONNECTED)
 		SSL_shutdown(t->ssl);
-	if (t->agent) {
-		g_signal_handlers_disconnect_by_data(t->agent, t);
-		nice_agent_attach_recv(
-			t->agent, t->stream, COMPONENT, g_main_context_default(), NULL, NULL);
-		nice_agent_close_async(t->agent, on_agent_closed, NULL);
-	}
+	path_destroy(t->path);
+	path_destroy(t->next);
+	path_destroy(t->last);
 	SSL_free(t->ssl);
 	if (t->out)
 		srtp_dealloc(t->out);
@@ -515,6 +645,12 @@ void media_transport_tick(struct media_transport *t)
 {
 	struct timeval left;
 
+	if (t->last && clock_us() >= t->last_until_us) {
+		path_destroy(t->last);
+		t->last = NULL;
+	}
+	if (t->state == CONNECTED && t->is_given_up && clock_us() - t->heard_us > QUIET_US)
+		fail(t, "consent was lost");
 	if (t->state == FAILED || t->state == CONNECTED)
 		return;
 	if (clock_us() - t->created_us > CONNECT_US) {
@@ -533,10 +669,13 @@ bool media_transport_is_connected(const struct media_transport *t)
 
 static void send_datagram(struct media_transport *t, const uint8_t *buf, size_t len)
 {
-	struct pollfd room = {.fd = t->fd, .events = POLLOUT};
+	const struct path *p = t->path;
+	struct pollfd room = {.fd = p->fd, .events = POLLOUT};
 
-	for (unsigned tries = 0; tries < 3; tries++) {
-		if (sendto(t->fd, buf, len, MSG_DONTWAIT, (struct sockaddr *)&t->to, t->to_len)
+	// Between two ports a packet is lost, as it would be on a network.
+	for (unsigned tries = 0; p->fd >= 0 && tries < 3; tries++) {
+		if (sendto(p->fd, buf, len, MSG_DONTWAIT, (const struct sockaddr *)&p->to,
+			    p->to_len)
 			>= 0) {
 			return;
 		}

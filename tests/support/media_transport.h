@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 /**
  * @file
@@ -22,8 +23,9 @@ struct media_remote {
 	char password[256];
 	char foundation[33];
 	uint32_t priority;
-	struct sockaddr_in address;
+	struct sockaddr_storage address; // of either family
 	uint8_t fingerprint[32]; // SHA-256 of the certificate
+	bool patient; // libnice shall not give up after two consent checks without an answer
 };
 
 struct media_events {
@@ -40,6 +42,7 @@ struct media_counts {
 	uint64_t send_failed; // the socket did not take it
 	uint64_t received, received_rtcp; // opened
 	uint64_t not_opened; // SRTP or SRTCP refused
+	uint64_t replayed; // that came before, or are too old to tell
 	uint64_t unknown; // neither DTLS nor RTP
 };
 
@@ -54,12 +57,27 @@ struct media_counts {
 struct media_identity *media_identity_create(const char *profiles);
 void media_identity_destroy(struct media_identity *identity);
 
+/** Write what must never be in a log into a file, as lines "name value" (hop keys in hex). */
+void media_identity_tell_secrets(struct media_identity *identity, FILE *out);
+
 /** "AA:BB:…", SHA-256 of the certificate. */
 const char *media_identity_fingerprint(const struct media_identity *identity);
 
 /** Start ICE toward remote, then DTLS. @param events must outlive the transport */
 struct media_transport *media_transport_create(const struct media_identity *identity,
 	const struct media_remote *remote, const struct media_events *events, void *ctx);
+
+/**
+ * Go on from another port, with a new ICE agent; DTLS and SRTP are untouched.
+ * @param remote  its ICE credentials: make before break, the old port is used until the new one is
+ *                nominated and listened on for a while after. NULL: as a NAT does it, the old port is
+ *                gone at once and the credentials stay
+ * @return false when it is not connected, or is moving already
+ */
+bool media_transport_move(struct media_transport *transport, const struct media_remote *remote);
+
+/** Moves that came to their end. */
+unsigned media_transport_moves(const struct media_transport *transport);
 
 /** Not from inside its callbacks. NULL is allowed. */
 void media_transport_destroy(struct media_transport *transport);

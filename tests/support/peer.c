@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include "tests/support/content.h"
 #include "tests/support/peer_impl.h"
 
 #include <stdlib.h>
@@ -64,6 +65,7 @@ static void consumer_free(gpointer data)
 	struct peer_consumer *c = data;
 
 	rtp_sink_destroy(c->sink);
+	rtp_repair_destroy(c->repair);
 	g_free(c->id);
 	g_free(c->producer_id);
 	g_free(c->device);
@@ -109,6 +111,7 @@ static void on_consumed(void *ctx, const struct signal_answer *answer)
 		.sender = c->sender,
 		.track = c->track == PEER_VIDEO,
 	};
+	struct rtp_repair_config repair;
 	const char *problem;
 
 	if (!answer->ok && !strcmp(answer->code, "PRODUCER_NOT_FOUND")) {
@@ -121,7 +124,7 @@ static void on_consumed(void *ctx, const struct signal_answer *answer)
 		consumer_close_request(p, added);
 		return;
 	}
-	problem = params_sink(member(added, "rtpParameters"), &config);
+	problem = params_sink(member(added, "rtpParameters"), &config, &repair, &p->twcc_id);
 	if (problem) {
 		peer_lose(p, problem);
 		return;
@@ -134,6 +137,12 @@ static void on_consumed(void *ctx, const struct signal_answer *answer)
 		return;
 	}
 	g_hash_table_remove(p->early, GUINT_TO_POINTER(c->ssrc));
+	if (repair.rtx_ssrc) {
+		c->rtx_ssrc = repair.rtx_ssrc;
+		c->repair = rtp_repair_create(&repair);
+		g_hash_table_insert(p->by_ssrc, GUINT_TO_POINTER(c->rtx_ssrc), c);
+		g_hash_table_remove(p->early, GUINT_TO_POINTER(c->rtx_ssrc));
+	}
 	payload = in_room(p);
 	add_text(payload, "consumerId", c->id);
 	peer_signal_insist(p->signal, "CONSUMER_RESUME", payload, on_resumed, c);
@@ -249,10 +258,11 @@ static struct media_transport *connect_transport(
 	json_object *payload;
 
 	g_strlcpy(id, params_text(created, "transportId"), 129);
-	if (!*id || !params_remote(created, &remote)) {
+	if (!*id || !params_remote(created, p->env->options->ipv6 ? AF_INET6 : AF_INET, &remote)) {
 		peer_lose(p, "TRANSPORT_CREATED lacks id, ICE, candidate or fingerprint");
 		return NULL;
 	}
+	remote.patient = p->env->options->patient;
 	t = media_transport_create(p->env->identity, &remote, events, p);
 	if (!t) {
 		peer_lose(p, "no way to the server's candidate");
@@ -295,6 +305,56 @@ static void on_recv_created(void *ctx, const struct signal_answer *answer)
 	}
 }
 
+static void on_restarted(struct peer *p, const struct signal_answer *answer,
+	struct media_transport *t, const char *id)
+{
+	json_object *restarted = member(answer->results, "ICE_RESTART_OK");
+	struct media_remote remote;
+
+	if (!accepted(p, answer, "ICE_RESTART"))
+		return;
+	if (strcmp(params_text(restarted, "transportId"), id) != 0
+		|| !params_ice(restarted, &remote))
+		peer_lose(p, "ICE_RESTART_OK lacks transport or credentials");
+	else if (t && !media_transport_move(t, &remote))
+		peer_lose(p, "ICE_RESTART while another one is under way");
+}
+
+static void on_send_restarted(void *ctx, const struct signal_answer *answer)
+{
+	struct peer *p = ctx;
+
+	on_restarted(p, answer, p->send, p->send_id);
+}
+
+static void on_recv_restarted(void *ctx, const struct signal_answer *answer)
+{
+	struct peer *p = ctx;
+
+	on_restarted(p, answer, p->recv, p->recv_id);
+}
+
+static void restart_ice(struct peer *p, const char *id, signal_done done)
+{
+	json_object *payload = in_room(p);
+
+	add_text(payload, "transportId", id);
+	peer_signal_insist(p->signal, "ICE_RESTART", payload, done, p);
+}
+
+void peer_move(struct peer *p, bool with_new_credentials)
+{
+	if (!p->signal || !p->send || !p->recv)
+		return;
+	if (with_new_credentials) {
+		restart_ice(p, p->send_id, on_send_restarted);
+		restart_ice(p, p->recv_id, on_recv_restarted);
+	} else {
+		media_transport_move(p->send, NULL);
+		media_transport_move(p->recv, NULL);
+	}
+}
+
 static void create_transport(struct peer *p, const char *direction, signal_done done)
 {
 	json_object *payload = in_room(p);
@@ -331,7 +391,8 @@ static void on_ready(void *ctx, const struct signal_answer *answer)
 	if (!accepted(p, answer, "E2EE_READY"))
 		return;
 	p->is_ready = true;
-	p->send_epoch = p->epoch;
+	if (!p->keeps_key)
+		p->send_epoch = p->epoch;
 }
 
 /** Whether this peer lags; remembers since when. */
@@ -418,12 +479,13 @@ static void on_auth(void *ctx, const struct signal_answer *answer)
 	struct peer *p = ctx;
 	json_object *payload;
 
-	if (!accepted(p, answer, "AUTH"))
+	if (!accepted(p, answer, "AUTH") || peer_resume_done(p))
 		return;
 	payload = json_object_new_object();
 	json_object_object_add(payload, "insertableStreams", json_object_new_boolean(true));
 	json_object_object_add(payload, "sframe", json_object_new_boolean(true));
 	add_text(payload, "frameFormat", "rfc9605");
+	json_object_object_add(payload, "kidEpochShift", json_object_new_int(CONTENT_EPOCH_SHIFT));
 	peer_signal_request(p->signal, "E2EE_CAPS", payload, on_caps, p);
 }
 
@@ -435,6 +497,10 @@ static void on_hello(void *ctx, const struct signal_answer *answer)
 
 	if (!accepted(p, answer, "HELLO"))
 		return;
+	if (!peer_resume_welcome(p, member(answer->results, "WELCOME"))) {
+		peer_lose(p, "the server does not know us any more");
+		return;
+	}
 	// In development the first 20 characters are the user.
 	g_snprintf(token, sizeof(token), "%08x-token-of-a-test-peer", p->tag);
 	payload = json_object_new_object();
@@ -453,6 +519,7 @@ static void on_open(void *ctx)
 	add_text(client, "platform", "test");
 	json_object_object_add(client, "ext", ext);
 	json_object_object_add(payload, "client", client);
+	peer_resume_hello(p, payload, ext);
 	peer_signal_request(p->signal, "HELLO", payload, on_hello, p);
 }
 
@@ -498,7 +565,8 @@ static void on_event(void *ctx, const char *type, json_object *payload)
 
 static void on_lost(void *ctx, const char *why)
 {
-	peer_lose(ctx, why);
+	if (!peer_resume_lost(ctx))
+		peer_lose(ctx, why);
 }
 
 static const struct signal_events signal_events = {on_open, on_event, on_lost};
@@ -521,6 +589,7 @@ struct peer *peer_create(const struct peer_env *env, unsigned index, const char 
 	p->early = g_hash_table_new(NULL, NULL);
 	p->by_producer = g_hash_table_new(g_str_hash, g_str_equal);
 	p->report_ssrc = g_random_int() | 1;
+	p->keeps_key = env->options->old_key == index;
 	p->held_back = env->options->laggard == index || env->options->unready == index;
 	return p;
 }
@@ -538,6 +607,8 @@ static void close_all(struct peer *p)
 	g_hash_table_remove_all(p->early);
 	json_object_put(p->router_caps);
 	p->router_caps = NULL;
+	memset(&p->twcc, 0, sizeof(p->twcc));
+	p->twcc_id = 0;
 	p->is_joined = false;
 	p->is_ready = false;
 }
@@ -620,7 +691,8 @@ void peer_tick(struct peer *p, uint64_t now_us)
 {
 	if (p->has_left)
 		return;
-	if (p->signal)
+	peer_resume_tick(p, now_us);
+	if (p->signal && !p->signal_gone)
 		peer_signal_tick(p->signal, now_us);
 	if (p->send)
 		media_transport_tick(p->send);
@@ -628,6 +700,8 @@ void peer_tick(struct peer *p, uint64_t now_us)
 		media_transport_tick(p->recv);
 	if (p->is_joined)
 		peer_media_report(p, now_us);
+	if (p->env->options->flood && p->index == p->env->options->peers - 1)
+		peer_media_flood(p, now_us);
 	if (p->ready_at_us && now_us >= p->ready_at_us && p->is_joined) {
 		p->ready_at_us = 0;
 		p->held_back = false;
@@ -733,6 +807,20 @@ const char *peer_device(const struct peer *p)
 const char *peer_room(const struct peer *p)
 {
 	return p->room;
+}
+
+bool peer_source(const struct peer *p, enum peer_track track, struct peer_source *out)
+{
+	if (!p->sources[track])
+		return false;
+	memset(out, 0, sizeof(*out));
+	out->ssrc = p->source_configs[track].ssrc;
+	out->rtx_ssrc = p->source_configs[track].rtx_ssrc;
+	out->sent = rtp_source_sent(p->sources[track]);
+	out->last_report = p->last_reports[track];
+	if (p->resends[track])
+		out->resend = *rtp_resend_counts(p->resends[track]);
+	return true;
 }
 
 unsigned peer_consumer_count(const struct peer *p)

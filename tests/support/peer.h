@@ -7,6 +7,8 @@
 
 #include "tests/support/media_transport.h"
 #include "tests/support/peer_options.h"
+#include "tests/support/rtp_repair.h"
+#include "tests/support/rtp_resend.h"
 #include "tests/support/rtp_sink.h"
 #include "tests/support/ws_client.h"
 
@@ -35,8 +37,9 @@ struct peer_consumer {
 	char *producer_id, *device;
 	enum peer_track track;
 	struct rtp_sink *sink; // NULL until CONSUME is answered
+	struct rtp_repair *repair; // NULL before, and without retransmissions
 	uint32_t sender; // tag
-	uint32_t ssrc;
+	uint32_t ssrc, rtx_ssrc; // rtx_ssrc 0 without retransmissions
 	bool is_live; // not closed
 	bool is_resumed; // CONSUMER_RESUME was accepted
 	uint64_t resumed_us; // when
@@ -51,14 +54,31 @@ struct peer_stats {
 	uint64_t report_loss; // of them with loss
 	uint64_t nacks;
 	uint64_t not_opened; // SRTP and SRTCP refused
+	uint64_t replayed; // by SRTP, as having come before
+	uint64_t twcc_received, twcc_sent; // feedback packets
+	uint64_t remb_received;
+	uint64_t flooded; // NACKs and PLIs of --flood
+	uint64_t rtt_us; // by the last report block about our tracks; 0 = none
+	uint64_t rtt_dlrr_us; // by the last answer to our RRTR; 0 = none
 	uint64_t send_failed; // our socket did not take it
 	uint64_t unknown_ssrc; // packets of no consumer
 	uint64_t rejoins;
 	uint64_t back_after_us; // last rejoin: from the loss to the first media packet
+	uint64_t resumes; // --resume: lost sockets that came back
+	uint64_t resumed_after_us; // the longest time from the loss to AUTH_OK
 	uint64_t refused; // requests with E2EE_NOT_READY
 	uint64_t pli_sent;
+	uint64_t moves; // of a transport to another port, come to their end
 	uint32_t epoch;
 	const char *profile;
+};
+
+/** One track that a peer sends, for reports. */
+struct peer_source {
+	uint32_t ssrc, rtx_ssrc;
+	uint64_t sent;
+	struct rtp_resend_counts resend;
+	struct rtcp_report_block last_report; // about it, from the server; ssrc 0 = none
 };
 
 struct peer *peer_create(const struct peer_env *env, unsigned index, const char *room);
@@ -88,6 +108,12 @@ bool peer_is_done(const struct peer *peer);
 /** Start the next epoch of the room (REKEY_BEGIN, REKEY_COMMIT). */
 void peer_rekey(struct peer *peer);
 
+/**
+ * Both transports to other ports: with new ICE credentials of the server (ICE_RESTART), or as behind a
+ * NAT that forgot.
+ */
+void peer_move(struct peer *peer, bool with_new_credentials);
+
 /** No more media; reports go on. */
 void peer_stop_media(struct peer *peer);
 
@@ -110,5 +136,7 @@ const char *peer_device(const struct peer *peer);
 const char *peer_room(const struct peer *peer);
 /** Counts up to now, of all its stays in the room. */
 void peer_stats(const struct peer *peer, struct peer_stats *out);
+/** False if it does not send this track now. */
+bool peer_source(const struct peer *peer, enum peer_track track, struct peer_source *out);
 unsigned peer_consumer_count(const struct peer *peer);
 const struct peer_consumer *peer_consumer(const struct peer *peer, unsigned i);

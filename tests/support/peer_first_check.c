@@ -65,7 +65,7 @@ static void on_created(void *ctx, const struct signal_answer *answer)
 	if (!accepted(f, answer))
 		return;
 	json_object_object_get_ex(answer->results, "TRANSPORT_CREATED", &created);
-	f->has_remote = params_remote(created, &f->remote);
+	f->has_remote = params_remote(created, AF_INET, &f->remote);
 	if (!f->has_remote)
 		f->failure = "TRANSPORT_CREATED lacks something";
 }
@@ -161,7 +161,7 @@ static double check_once(const struct media_remote *remote)
 	answer.fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (answer.fd < 0
 		|| connect(answer.fd, (const struct sockaddr *)&remote->address,
-			sizeof(remote->address)))
+			sizeof(struct sockaddr_in)))
 		goto out;
 	start_us = g_get_monotonic_time();
 	if (send(answer.fd, buf, len, 0) < 0 || poll(&answer, 1, ANSWER_MS) != 1)

@@ -3,6 +3,7 @@
 
 #include <json-c/json.h>
 
+#include "sfu-dp/proto/twcc.h"
 #include "tests/support/peer.h"
 #include "tests/support/peer_signal.h"
 #include "tests/support/rtp_source.h"
@@ -31,6 +32,8 @@ struct peer {
 	json_object *router_caps;
 	struct rtp_source *sources[PEER_TRACKS]; // NULL before PRODUCE
 	struct rtp_source_config source_configs[PEER_TRACKS];
+	struct rtp_resend *resends[PEER_TRACKS]; // NULL without retransmissions
+	struct rtcp_report_block last_reports[PEER_TRACKS]; // about them
 	bool is_produced[PEER_TRACKS];
 	bool is_begun; // with --packets: allowed to send
 	bool is_stopped;
@@ -39,9 +42,15 @@ struct peer {
 	GHashTable *early; // SSRC -> packets that overtook their CONSUMER_ADDED
 	GHashTable *by_producer; // producer id -> live struct peer_consumer, also unanswered ones
 	uint32_t report_ssrc; // of our receiver reports
+	uint16_t twcc_seq; // next transport-wide sequence number of send
+	uint8_t twcc_id; // of what recv brings; 0 = none
+	struct twcc_arrivals twcc; // on recv
+	uint64_t twcc_us; // next feedback
+	uint64_t flood_us; // since when --flood
 	bool is_joined; // ROOM_JOIN_OK
 	bool is_ready; // E2EE_READY accepted for epoch
 	bool has_left;
+	bool keeps_key; // --old-key
 	bool held_back; // still to lag: laggard or unready
 	uint64_t epoch; // of the room
 	uint64_t send_epoch; // whose key seals
@@ -54,6 +63,10 @@ struct peer {
 	uint64_t lost_us; // kill-safe: when the loss was seen; 0 = in order
 	uint64_t media_before_us; // last packet before it
 	uint64_t rejoin_us; // when to try again; 0 = not waiting
+	char resume_token[64]; // --resume; "" = none yet
+	bool signal_gone; // to be destroyed by the next tick
+	uint64_t signal_lost_us; // 0 = connected, or never was
+	uint64_t reconnect_us; // when to try again; 0 = under way
 	struct peer_stats stats;
 };
 
@@ -70,8 +83,28 @@ void peer_media_count(const struct peer *peer, struct peer_stats *out);
 /** Close sources and transports. */
 void peer_media_close(struct peer *peer);
 
-/** SR, RR, PLI when due. */
+/** SR, RR, PLI, NACK and transport-wide feedback when due. */
 void peer_media_report(struct peer *peer, uint64_t now_us);
+
+/** --flood: what is due of it. */
+void peer_media_flood(struct peer *peer, uint64_t now_us);
+
+/* peer_resume.c: with --resume, a lost WebSocket is no lost call (protocol.md B9). */
+
+/** The socket is gone. False: that is the end of the call. */
+bool peer_resume_lost(struct peer *peer);
+
+/** What HELLO says of it. */
+void peer_resume_hello(const struct peer *peer, json_object *payload, json_object *ext);
+
+/** WELCOME came. False: the server does not know us any more. */
+bool peer_resume_welcome(struct peer *peer, json_object *welcome);
+
+/** AUTH was accepted. True: we are back, and nothing is left to do. */
+bool peer_resume_done(struct peer *peer);
+
+/** Connect again when it is time. */
+void peer_resume_tick(struct peer *peer, uint64_t now_us);
 
 /* peer.c */
 

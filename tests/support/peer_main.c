@@ -37,6 +37,7 @@ struct run {
 	uint64_t phase_us; // when the phase began
 	uint64_t media_us; // when RUNNING began
 	uint64_t rekey_us; // next one
+	uint64_t moves; // of all ports so far
 	uint64_t socket_drops; // before us
 	unsigned ticks;
 	char *failure;
@@ -161,6 +162,19 @@ static void rekey(struct run *run, uint64_t now_us)
 		peer_rekey(run->peers[i]);
 }
 
+/** Every so many seconds of media all peers change their ports. */
+static void move(struct run *run, uint64_t now_us)
+{
+	uint32_t seconds = run->options.ice_restart_seconds ? run->options.ice_restart_seconds
+							    : run->options.rebind_seconds;
+
+	if (!seconds || now_us < run->media_us + (run->moves + 1) * seconds * 1000000ull)
+		return;
+	run->moves++;
+	for (unsigned i = 0; i < run->options.peers; i++)
+		peer_move(run->peers[i], run->options.ice_restart_seconds);
+}
+
 static bool a_peer_failed(struct run *run)
 {
 	if (run->options.kill_safe)
@@ -197,6 +211,7 @@ static void step(struct run *run, uint64_t now_us)
 		break;
 	case RUNNING:
 		rekey(run, now_us);
+		move(run, now_us);
 		if (run->options.packets ? all_done(run)
 					 : elapsed_us >= run->options.seconds * 1000000ull)
 			stop_media(run, now_us);
@@ -302,6 +317,7 @@ int main(int argc, char **argv)
 {
 	struct run run = {.phase = SETTING_UP};
 	char room[64];
+	FILE *secrets = NULL;
 	int status = 1;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
@@ -313,7 +329,11 @@ int main(int argc, char **argv)
 	run.env.by_tag = g_hash_table_new(NULL, NULL);
 	run.env.ws = ws_context_create();
 	run.env.identity = media_identity_create(run.options.profiles);
-	if (!run.env.ws || !run.env.identity)
+	if (run.env.identity && run.options.secrets) {
+		secrets = fopen(run.options.secrets, "w");
+		media_identity_tell_secrets(run.env.identity, secrets);
+	}
+	if (!run.env.ws || !run.env.identity || (run.options.secrets && !secrets))
 		fprintf(stderr, "sfu-peer: cannot start libwebsockets, OpenSSL or libsrtp2\n");
 	else if (run.options.first_check)
 		status = peer_first_check(&run.env, room_name(&run, 0, room, sizeof(room)));
@@ -321,6 +341,8 @@ int main(int argc, char **argv)
 		status = run_peers(&run);
 	ws_context_destroy(run.env.ws);
 	media_identity_destroy(run.env.identity);
+	if (secrets)
+		fclose(secrets);
 	g_hash_table_destroy(run.env.by_tag);
 	return status;
 }

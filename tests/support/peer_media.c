@@ -4,10 +4,15 @@
 #include <string.h>
 
 #include "sfu-dp/proto/rtp.h"
+#include "sfu-dp/proto/rtp_ext.h"
 #include "tests/support/peer_params.h"
 
 #define PACKET_ROOM (RTP_SOURCE_PACKET_MAX + MEDIA_TRAILER_MAX)
 #define REPORT_US 1000000
+#define TWCC_US 100000
+/** Sequence numbers of one NACK of a flood: the newest, which can be sent again, two entries with all their bits. */
+#define FLOOD_SEQS 34
+#define FLOOD_BURST 200u
 /** A gate cannot shut more exactly: packets on their way, and our own loop. */
 #define GATE_SLACK_US 300000
 
@@ -31,6 +36,11 @@ bool peer_media_prepare(struct peer *p, enum peer_track track)
 	c->track = (uint8_t)(p->incarnation << 1 | (is_video ? 1 : 0));
 	if (!params_source(p->router_caps, is_video, o->codec, c))
 		return false;
+	if (c->rtx_payload_type) {
+		c->rtx_ssrc = c->ssrc ^ 2; // the lowest bit keeps it from being 0
+		p->resends[track] = rtp_resend_create(
+			c->rtx_ssrc, c->rtx_payload_type, (uint16_t)g_random_int());
+	}
 	p->sources[track] = rtp_source_create(c);
 	return p->sources[track] != NULL;
 }
@@ -43,7 +53,9 @@ static void count_transport(const struct media_transport *t, struct peer_stats *
 		return;
 	counts = media_transport_counts(t);
 	out->not_opened += counts->not_opened;
+	out->replayed += counts->replayed;
 	out->send_failed += counts->send_failed;
+	out->moves += media_transport_moves(t);
 	if (*media_transport_profile(t))
 		out->profile = media_transport_profile(t);
 }
@@ -70,12 +82,32 @@ void peer_media_close(struct peer *p)
 	for (unsigned i = 0; i < PEER_TRACKS; i++) {
 		rtp_source_destroy(p->sources[i]);
 		p->sources[i] = NULL;
+		rtp_resend_destroy(p->resends[i]);
+		p->resends[i] = NULL;
 		p->is_produced[i] = false;
 	}
 	media_transport_destroy(p->send);
 	media_transport_destroy(p->recv);
 	p->send = NULL;
 	p->recv = NULL;
+}
+
+/** Number the packet for the transport, if it has a place for that, and send it. */
+static void send_packet(
+	struct peer *p, const struct rtp_source_config *config, uint8_t *packet, size_t len)
+{
+	struct rtp_ext_elem elem;
+	struct rtp_view view;
+
+	if (config->twcc_id && rtp_parse(packet, len, &view) == RTP_OK
+		&& rtp_ext_find(view.ext_profile, packet + view.ext_off, view.ext_len,
+			config->twcc_id, &elem)
+		&& elem.len == 2) {
+		packet[elem.data - packet] = (uint8_t)(p->twcc_seq >> 8);
+		packet[elem.data - packet + 1] = (uint8_t)p->twcc_seq;
+		p->twcc_seq++;
+	}
+	media_transport_send_rtp(p->send, packet, len);
 }
 
 void peer_tick_media(struct peer *p, uint64_t now_us)
@@ -95,8 +127,11 @@ void peer_tick_media(struct peer *p, uint64_t now_us)
 			size_t len = rtp_source_next(source, (uint64_t)g_get_monotonic_time(),
 				p->send_epoch, packet, RTP_SOURCE_PACKET_MAX);
 
-			if (len)
-				media_transport_send_rtp(p->send, packet, len);
+			if (!len)
+				continue;
+			if (p->resends[i])
+				rtp_resend_keep(p->resends[i], packet, len);
+			send_packet(p, &p->source_configs[i], packet, len);
 		}
 	}
 }
@@ -129,6 +164,36 @@ static void count_early(struct peer *p, uint32_t ssrc)
 	g_hash_table_insert(p->early, GUINT_TO_POINTER(ssrc), GUINT_TO_POINTER(n + 1));
 }
 
+static void note_arrival(
+	struct peer *p, const struct rtp_view *view, const uint8_t *packet, uint64_t now_us)
+{
+	struct rtp_ext_elem elem;
+
+	if (p->twcc_id
+		&& rtp_ext_find(
+			view->ext_profile, packet + view->ext_off, view->ext_len, p->twcc_id, &elem)
+		&& elem.len == 2)
+		twcc_arrived(&p->twcc, (uint16_t)(elem.data[0] << 8 | elem.data[1]), now_us);
+}
+
+/** Directly, or through what repairs the stream. */
+static void deliver(struct peer_consumer *c, uint8_t *packet, size_t len, uint64_t now_us,
+	const struct rtp_sink_edge *edge)
+{
+	switch (c->repair ? rtp_repair_packet(c->repair, packet, &len, now_us) : RTP_REPAIR_FRESH) {
+	case RTP_REPAIR_FRESH:
+		rtp_sink_packet(c->sink, packet, len, now_us, edge);
+		break;
+	case RTP_REPAIR_RECOVERED:
+		rtp_sink_recovered(c->sink, packet, len, now_us, edge);
+		break;
+	case RTP_REPAIR_AGAIN:
+	case RTP_REPAIR_PADDING:
+	case RTP_REPAIR_WRONG:
+		break; // counted there
+	}
+}
+
 static void on_recv_rtp(void *ctx, uint8_t *packet, size_t len, uint64_t now_us)
 {
 	struct peer *p = ctx, *sender;
@@ -139,6 +204,7 @@ static void on_recv_rtp(void *ctx, uint8_t *packet, size_t len, uint64_t now_us)
 
 	if (rtp_parse(packet, len, &view) != RTP_OK)
 		return;
+	note_arrival(p, &view, packet, now_us);
 	c = g_hash_table_lookup(p->by_ssrc, GUINT_TO_POINTER(view.ssrc));
 	if (!c) {
 		count_early(p, view.ssrc);
@@ -156,7 +222,7 @@ static void on_recv_rtp(void *ctx, uint8_t *packet, size_t len, uint64_t now_us)
 		edge.is_shut |= gate_is_shut(sender, now_us);
 		note_opening(c, &sender->gate, last_us, now_us);
 	}
-	rtp_sink_packet(c->sink, packet, len, now_us, &edge);
+	deliver(c, packet, len, now_us, &edge);
 	if (p->lost_us) {
 		p->stats.back_after_us = now_us - p->lost_us;
 		g_print("peer %u: back after %.0f ms, media gap %.0f ms\n", p->index,
@@ -193,6 +259,25 @@ static void on_recv_sdes(struct peer *p, const struct rtcp_packet *packet)
 	}
 }
 
+/** The server's answer to our RRTR (RFC 3611, 4.5). */
+static void on_recv_xr(struct peer *p, const struct rtcp_packet *packet, uint64_t now_us)
+{
+	struct rtcp_xr_block block;
+	struct rtcp_xr_iter it;
+	struct rtcp_dlrr dlrr;
+
+	if (rtcp_xr_iter_init(&it, packet) != RTCP_OK)
+		return;
+	while (rtcp_xr_next(&it, &block) == RTCP_OK) {
+		for (unsigned i = 0; rtcp_xr_dlrr(&block, i, &dlrr); i++) {
+			if (dlrr.ssrc == p->report_ssrc)
+				p->stats.rtt_dlrr_us
+					= rtcp_rtt_us(rtcp_ntp_mid(rtcp_ntp_from_us(now_us)),
+						dlrr.lrr, dlrr.dlrr);
+		}
+	}
+}
+
 static void on_recv_rtcp(void *ctx, uint8_t *buf, size_t len, uint64_t now_us)
 {
 	struct peer *p = ctx;
@@ -205,6 +290,8 @@ static void on_recv_rtcp(void *ctx, uint8_t *buf, size_t len, uint64_t now_us)
 			on_recv_sr(p, &packet, now_us);
 		else if (packet.type == RTCP_SDES)
 			on_recv_sdes(p, &packet);
+		else if (packet.type == RTCP_XR)
+			on_recv_xr(p, &packet, now_us);
 	}
 }
 
@@ -230,11 +317,38 @@ static void key_frame_request(struct peer *p, uint32_t ssrc)
 	rtp_source_key_frame(source);
 }
 
+static void send_again(struct peer *p, enum peer_track track, uint16_t seq)
+{
+	uint8_t packet[PACKET_ROOM];
+	size_t len = rtp_resend_answer(p->resends[track], seq, packet, RTP_SOURCE_PACKET_MAX);
+
+	if (len)
+		send_packet(p, &p->source_configs[track], packet, len);
+}
+
+static void on_nack(struct peer *p, const struct rtcp_feedback *fb)
+{
+	struct rtcp_nack nack;
+	enum peer_track track;
+
+	if (!source_of(p, fb->media_ssrc, &track) || !p->resends[track])
+		return;
+	for (unsigned i = 0; rtcp_nack(fb, i, &nack); i++) {
+		send_again(p, track, nack.pid);
+		for (unsigned bit = 0; bit < 16; bit++) {
+			if (nack.blp >> bit & 1)
+				send_again(p, track, (uint16_t)(nack.pid + 1 + bit));
+		}
+	}
+}
+
 static void on_send_feedback(struct peer *p, const struct rtcp_packet *packet)
 {
 	struct rtcp_feedback fb;
 	struct rtcp_fir fir;
 	struct rtcp_nack nack;
+	struct rtcp_remb remb;
+	struct rtcp_twcc twcc;
 
 	if (rtcp_feedback_parse(packet, &fb) != RTCP_OK)
 		return;
@@ -242,21 +356,30 @@ static void on_send_feedback(struct peer *p, const struct rtcp_packet *packet)
 		key_frame_request(p, fb.media_ssrc);
 	for (unsigned i = 0; rtcp_fir(&fb, i, &fir); i++)
 		key_frame_request(p, fir.ssrc);
-	if (rtcp_nack(&fb, 0, &nack))
+	if (rtcp_nack(&fb, 0, &nack)) {
 		p->stats.nacks++;
+		on_nack(p, &fb);
+	}
+	p->stats.twcc_received += rtcp_twcc_parse(&fb, &twcc) == RTCP_OK;
+	p->stats.remb_received += rtcp_remb_parse(&fb, &remb) == RTCP_OK;
 }
 
-static void on_send_report(struct peer *p, const struct rtcp_packet *packet)
+static void on_send_report(struct peer *p, const struct rtcp_packet *packet, uint64_t now_us)
 {
 	struct rtcp_report_block block;
 	struct rtcp_report report;
 	enum peer_track track;
+	uint64_t rtt_us;
 
 	if (rtcp_report_parse(packet, &report) != RTCP_OK)
 		return;
 	for (unsigned i = 0; rtcp_report_block(&report, i, &block); i++) {
 		if (!source_of(p, block.ssrc, &track))
 			continue;
+		p->last_reports[track] = block;
+		rtt_us = rtcp_rtt_us(rtcp_ntp_mid(rtcp_ntp_from_us(now_us)), block.lsr, block.dlsr);
+		if (rtt_us)
+			p->stats.rtt_us = rtt_us;
 		p->stats.receiver_reports++;
 		p->stats.report_loss += block.cumulative_lost > 0;
 	}
@@ -268,13 +391,12 @@ static void on_send_rtcp(void *ctx, uint8_t *buf, size_t len, uint64_t now_us)
 	struct rtcp_packet packet;
 	struct rtcp_iter it;
 
-	(void)now_us;
 	rtcp_iter_init(&it, buf, len);
 	while (rtcp_next(&it, &packet) == RTCP_OK) {
 		if (packet.type == RTCP_PSFB || packet.type == RTCP_RTPFB)
 			on_send_feedback(p, &packet);
 		else if (packet.type == RTCP_RR || packet.type == RTCP_SR)
-			on_send_report(p, &packet);
+			on_send_report(p, &packet, now_us);
 	}
 }
 
@@ -336,11 +458,84 @@ static void send_receiver_report(struct peer *p, uint64_t now_us, unsigned *next
 	len = rtcp_encode_rr(buf, RTP_SOURCE_PACKET_MAX, p->report_ssrc, blocks, count);
 	len += rtcp_encode_sdes_cname(
 		buf + len, RTP_SOURCE_PACKET_MAX - len, p->report_ssrc, p->cname, strlen(p->cname));
+	len += rtcp_encode_rrtr(buf + len, RTP_SOURCE_PACKET_MAX - len, p->report_ssrc,
+		rtcp_ntp_from_us((uint64_t)g_get_monotonic_time()));
 	for (unsigned i = 0; i < pli_count; i++)
 		len += rtcp_encode_pli(
 			buf + len, RTP_SOURCE_PACKET_MAX - len, p->report_ssrc, plis[i]);
 	p->stats.pli_sent += pli_count;
 	media_transport_send_rtcp(p->recv, buf, len);
+}
+
+/** What is missing is asked for at once, not with the reports. */
+static void send_nacks(struct peer *p, uint64_t now_us)
+{
+	uint8_t buf[PACKET_ROOM];
+
+	for (unsigned i = 0; i < p->consumers->len; i++) {
+		struct peer_consumer *c = p->consumers->pdata[i];
+		size_t len = c->is_live && c->repair ? rtp_repair_nack(
+				     c->repair, now_us, p->report_ssrc, buf, RTP_SOURCE_PACKET_MAX)
+						     : 0;
+
+		if (len)
+			media_transport_send_rtcp(p->recv, buf, len);
+	}
+}
+
+static void send_transport_feedback(struct peer *p, uint64_t now_us)
+{
+	uint8_t buf[PACKET_ROOM];
+
+	if (now_us < p->twcc_us)
+		return;
+	p->twcc_us = now_us + TWCC_US;
+	while (twcc_pending(&p->twcc)) {
+		size_t len = twcc_encode(&p->twcc, buf, RTP_SOURCE_PACKET_MAX, p->report_ssrc, 0);
+
+		if (!len)
+			return;
+		media_transport_send_rtcp(p->recv, buf, len);
+		p->stats.twcc_sent++;
+	}
+}
+
+/** Ask for all that was sent lately, or for a key frame. */
+static size_t flood_packet(struct peer *p, const struct peer_consumer *c, uint8_t *buf, size_t cap)
+{
+	uint16_t seqs[FLOOD_SEQS];
+	uint16_t newest = rtp_sink_newest_seq(c->sink);
+
+	if (!strcmp(p->env->options->flood, "pli"))
+		return rtcp_encode_pli(buf, cap, p->report_ssrc, c->ssrc);
+	for (unsigned i = 0; i < FLOOD_SEQS; i++)
+		seqs[i] = (uint16_t)(newest - (FLOOD_SEQS - 1) + i);
+	return rtcp_encode_nack(buf, cap, p->report_ssrc, c->ssrc, seqs, FLOOD_SEQS);
+}
+
+void peer_media_flood(struct peer *p, uint64_t now_us)
+{
+	struct peer_consumer *c = NULL;
+	uint8_t buf[PACKET_ROOM];
+	uint64_t due;
+
+	for (unsigned i = 0; i < p->consumers->len && !c; i++) {
+		c = p->consumers->pdata[i];
+		if (!c->is_resumed || c->track != PEER_VIDEO || !rtp_sink_stats(c->sink)->received)
+			c = NULL;
+	}
+	if (!c || p->is_stopped)
+		return;
+	if (!p->flood_us)
+		p->flood_us = now_us;
+	due = (now_us - p->flood_us) * p->env->options->flood_pps / 1000000;
+	for (unsigned n = 0; n < FLOOD_BURST && p->stats.flooded < due; n++) {
+		size_t len = flood_packet(p, c, buf, RTP_SOURCE_PACKET_MAX);
+
+		p->stats.flooded++;
+		if (len)
+			media_transport_send_rtcp(p->recv, buf, len);
+	}
 }
 
 void peer_media_report(struct peer *p, uint64_t now_us)
@@ -349,6 +544,10 @@ void peer_media_report(struct peer *p, uint64_t now_us)
 	bool with_pli = o->pli_seconds && now_us >= p->pli_us;
 	unsigned next = 0;
 
+	if (media_transport_is_connected(p->recv)) {
+		send_nacks(p, now_us);
+		send_transport_feedback(p, now_us);
+	}
 	if (now_us < p->report_us)
 		return;
 	p->report_us = now_us + REPORT_US;

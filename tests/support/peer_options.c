@@ -27,15 +27,28 @@ static const char usage_text[]
 	  "  --e2ee-key HEX       SFrame base key, 32 hex digits\n"
 	  "  --rekey S            the first peer of each room commits a new epoch every S seconds\n"
 	  "  --laggard K          peer K does not answer the first rekey with E2EE_READY\n"
+	  "  --old-key K          peer K says that it is ready, and goes on with its first key\n"
 	  "  --no-e2ee-ready      the last peer does not become ready when it has joined\n"
 	  "  --ready-after MS     when the laggard or the unready peer becomes ready; unset: "
 	  "never\n"
 	  "  --grace-ms MS        the server's SFU_E2EE_GRACE_MS (20000)\n"
 	  "  --pli S              each video consumer asks for a key frame every S seconds\n"
+	  "  --ipv6               the server's IPv6 candidate, not IPv4\n"
+	  "  --ice-restart S      new ICE credentials and ports every S seconds\n"
+	  "  --rebind S           new ports every S seconds, as behind a NAT\n"
+	  "  --flood nack|pli     the last peer sends as many of these as it can\n"
+	  "  --flood-pps N        packets of that per second (10000)\n"
+	  "  --impaired           the network is bad: what is lost or damaged is counted, not "
+	  "judged\n"
+	  "  --patient            no consent checks of its own: libnice gives up after two; and "
+	  "long\n"
+	  "                       without a server\n"
 	  "  --kill-safe          come back when socket or media is lost\n"
+	  "  --resume             connect again when the socket is lost, media goes on\n"
 	  "  --first-check        time the first ICE check of a transport after --seconds of "
 	  "silence\n"
 	  "  --check              say what was received, exit 0 only if all of it was right\n"
+	  "  --secrets FILE       write hop keys and ICE passwords there: what no log may have\n"
 	  "  --json               one object per peer and totals, on standard output\n";
 
 enum option_id {
@@ -54,14 +67,24 @@ enum option_id {
 	OPT_KEY,
 	OPT_REKEY,
 	OPT_LAGGARD,
+	OPT_OLD_KEY,
 	OPT_UNREADY,
 	OPT_READY_AFTER,
 	OPT_GRACE,
 	OPT_PLI,
+	OPT_IPV6,
+	OPT_ICE_RESTART,
+	OPT_REBIND,
+	OPT_FLOOD,
+	OPT_FLOOD_PPS,
+	OPT_IMPAIRED,
+	OPT_PATIENT,
 	OPT_KILL_SAFE,
+	OPT_RESUME,
 	OPT_FIRST_CHECK,
 	OPT_CHECK,
 	OPT_JSON,
+	OPT_SECRETS,
 	OPT_HELP,
 };
 
@@ -81,14 +104,24 @@ static const struct option long_options[] = {
 	{"e2ee-key", required_argument, NULL, OPT_KEY},
 	{"rekey", required_argument, NULL, OPT_REKEY},
 	{"laggard", required_argument, NULL, OPT_LAGGARD},
+	{"old-key", required_argument, NULL, OPT_OLD_KEY},
 	{"no-e2ee-ready", no_argument, NULL, OPT_UNREADY},
 	{"ready-after", required_argument, NULL, OPT_READY_AFTER},
 	{"grace-ms", required_argument, NULL, OPT_GRACE},
 	{"pli", required_argument, NULL, OPT_PLI},
+	{"ipv6", no_argument, NULL, OPT_IPV6},
+	{"ice-restart", required_argument, NULL, OPT_ICE_RESTART},
+	{"rebind", required_argument, NULL, OPT_REBIND},
+	{"flood", required_argument, NULL, OPT_FLOOD},
+	{"flood-pps", required_argument, NULL, OPT_FLOOD_PPS},
+	{"impaired", no_argument, NULL, OPT_IMPAIRED},
+	{"patient", no_argument, NULL, OPT_PATIENT},
 	{"kill-safe", no_argument, NULL, OPT_KILL_SAFE},
+	{"resume", no_argument, NULL, OPT_RESUME},
 	{"first-check", no_argument, NULL, OPT_FIRST_CHECK},
 	{"check", no_argument, NULL, OPT_CHECK},
 	{"json", no_argument, NULL, OPT_JSON},
+	{"secrets", required_argument, NULL, OPT_SECRETS},
 	{"help", no_argument, NULL, OPT_HELP},
 	{NULL, 0, NULL, 0},
 };
@@ -188,6 +221,9 @@ static void read_option(struct peer_options *o, int id, const char *name, const 
 	case OPT_LAGGARD:
 		o->laggard = number(name, value, 0, 9999);
 		break;
+	case OPT_OLD_KEY:
+		o->old_key = number(name, value, 0, 9999);
+		break;
 	case OPT_READY_AFTER:
 		o->ready_after_ms = number(name, value, 1, 3600000);
 		break;
@@ -200,14 +236,43 @@ static void read_option(struct peer_options *o, int id, const char *name, const 
 	case OPT_UNREADY:
 		o->unready = 0; // set to the last peer when their number is known
 		break;
+	case OPT_IPV6:
+		o->ipv6 = true;
+		break;
+	case OPT_ICE_RESTART:
+		o->ice_restart_seconds = number(name, value, 1, 3600);
+		break;
+	case OPT_REBIND:
+		o->rebind_seconds = number(name, value, 1, 3600);
+		break;
+	case OPT_FLOOD:
+		if (strcmp(value, "nack") != 0 && strcmp(value, "pli") != 0)
+			refuse(name, value, "nack or pli");
+		o->flood = value;
+		break;
+	case OPT_FLOOD_PPS:
+		o->flood_pps = number(name, value, 1, 100000);
+		break;
+	case OPT_IMPAIRED:
+		o->impaired = true;
+		break;
+	case OPT_PATIENT:
+		o->patient = true;
+		break;
 	case OPT_KILL_SAFE:
 		o->kill_safe = true;
+		break;
+	case OPT_RESUME:
+		o->resume = true;
 		break;
 	case OPT_FIRST_CHECK:
 		o->first_check = true;
 		break;
 	case OPT_CHECK:
 		o->check = true;
+		break;
+	case OPT_SECRETS:
+		o->secrets = value;
 		break;
 	case OPT_JSON:
 		o->json = true;
@@ -232,7 +297,9 @@ void peer_options_read(struct peer_options *options, int argc, char **argv)
 		.audio_bytes = 120,
 		.video_bytes = 1000,
 		.grace_ms = 20000,
+		.flood_pps = 10000,
 		.laggard = PEER_NONE,
+		.old_key = PEER_NONE,
 		.unready = PEER_NONE,
 		.key = "test key of sfu",
 	};

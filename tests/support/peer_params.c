@@ -8,12 +8,13 @@
 
 #define URI_MID "urn:ietf:params:rtp-hdrext:sdes:mid"
 #define URI_ABS_SEND_TIME "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
+#define URI_TWCC "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 #define URI_AUDIO_LEVEL "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
 #define URI_ORIENTATION "urn:3gpp:video-orientation"
 
 /** Chromium's numbers (webrtc.md 8). */
 enum { PT_OPUS = 111, PT_VP8 = 96, PT_VP8_RTX = 97, PT_VP9 = 98, PT_VP9_RTX = 99 };
-enum { ID_AUDIO_LEVEL = 1, ID_ABS_SEND_TIME = 2, ID_MID = 4, ID_ORIENTATION = 13 };
+enum { ID_AUDIO_LEVEL = 1, ID_ABS_SEND_TIME = 2, ID_TWCC = 3, ID_MID = 4, ID_ORIENTATION = 13 };
 
 static json_object *member(json_object *object, const char *key)
 {
@@ -59,29 +60,53 @@ static bool read_fingerprint(json_object *list, uint8_t out[32])
 	return found;
 }
 
-bool params_remote(json_object *created, struct media_remote *out)
+/** The address of a candidate, when it is of this family. */
+static bool read_address(json_object *candidate, int family, struct sockaddr_storage *out)
 {
-	json_object *ice = member(created, "iceParameters");
-	json_object *candidates = member(created, "iceCandidates");
-	json_object *fingerprints = member(member(created, "dtlsParameters"), "fingerprints");
+	const char *ip = params_text(candidate, "ip");
+	uint16_t port = htons((uint16_t)number(candidate, "port"));
+	struct sockaddr_in *v4 = (struct sockaddr_in *)out;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)out;
+
+	out->ss_family = (sa_family_t)family;
+	if (family == AF_INET) {
+		v4->sin_port = port;
+		return port && inet_pton(AF_INET, ip, &v4->sin_addr) == 1;
+	}
+	v6->sin6_port = port;
+	return port && inet_pton(AF_INET6, ip, &v6->sin6_addr) == 1;
+}
+
+bool params_ice(json_object *restarted, struct media_remote *out)
+{
+	json_object *ice = member(restarted, "iceParameters");
 
 	memset(out, 0, sizeof(*out));
 	g_strlcpy(out->ufrag, params_text(ice, "usernameFragment"), sizeof(out->ufrag));
 	g_strlcpy(out->password, params_text(ice, "password"), sizeof(out->password));
+	return *out->ufrag && *out->password;
+}
+
+bool params_remote(json_object *created, int family, struct media_remote *out)
+{
+	json_object *candidates = member(created, "iceCandidates");
+	json_object *fingerprints = member(member(created, "dtlsParameters"), "fingerprints");
+	bool has_address = false;
+
+	if (!params_ice(created, out))
+		return false;
 	for (size_t i = 0; i < count(candidates); i++) {
 		json_object *c = json_object_array_get_idx(candidates, i);
 
 		if (strcmp(params_text(c, "protocol"), "udp") != 0
-			|| inet_pton(AF_INET, params_text(c, "ip"), &out->address.sin_addr) != 1)
+			|| !read_address(c, family, &out->address))
 			continue;
-		out->address.sin_family = AF_INET;
-		out->address.sin_port = htons((uint16_t)number(c, "port"));
+		has_address = true;
 		out->priority = (uint32_t)number(c, "priority");
 		g_strlcpy(out->foundation, params_text(c, "foundation"), sizeof(out->foundation));
 		break;
 	}
-	return *out->ufrag && *out->password && out->address.sin_port
-	       && read_fingerprint(fingerprints, out->fingerprint);
+	return has_address && read_fingerprint(fingerprints, out->fingerprint);
 }
 
 /** Whether the router takes this extension from us for a kind. */
@@ -151,6 +176,10 @@ bool params_source(
 		out->abs_send_time_id = ID_ABS_SEND_TIME;
 	if (takes_extension(router_caps, kind, is_video ? URI_ORIENTATION : URI_AUDIO_LEVEL))
 		out->value_id = is_video ? ID_ORIENTATION : ID_AUDIO_LEVEL;
+	if (takes_extension(router_caps, kind, URI_TWCC))
+		out->twcc_id = ID_TWCC;
+	if (is_video && router_codec(router_caps, "video/rtx"))
+		out->rtx_payload_type = out->codec == RTP_CODEC_VP8 ? PT_VP8_RTX : PT_VP9_RTX;
 	return true;
 }
 
@@ -195,6 +224,11 @@ static void add_codecs(
 		add_number(member(c, "parameters"), "profile-id", 0);
 	}
 	json_object_array_add(codecs, c);
+	if (source->rtx_ssrc) {
+		c = codec_json("video/rtx", source->rtx_payload_type, 90000);
+		add_number(member(c, "parameters"), "apt", source->payload_type);
+		json_object_array_add(codecs, c);
+	}
 	json_object_object_add(parameters, "codecs", codecs);
 }
 
@@ -215,18 +249,24 @@ static void add_extension(json_object *list, const char *uri, unsigned id)
 json_object *params_produce(
 	json_object *router_caps, const struct rtp_source_config *source, const char *cname)
 {
-	json_object *parameters = json_object_new_object(), *list, *o;
+	json_object *parameters = json_object_new_object(), *list, *o, *rtx;
 
 	add_text(parameters, "mid", source->mid);
 	add_codecs(parameters, router_caps, source);
 	list = json_object_new_array();
 	add_extension(list, URI_MID, source->mid_id);
 	add_extension(list, URI_ABS_SEND_TIME, source->abs_send_time_id);
+	add_extension(list, URI_TWCC, source->twcc_id);
 	add_extension(list, source->codec == RTP_CODEC_OPUS ? URI_AUDIO_LEVEL : URI_ORIENTATION,
 		source->value_id);
 	json_object_object_add(parameters, "headerExtensions", list);
 	o = json_object_new_object();
 	add_number(o, "ssrc", source->ssrc);
+	if (source->rtx_ssrc) {
+		rtx = json_object_new_object();
+		add_number(rtx, "ssrc", source->rtx_ssrc);
+		json_object_object_add(o, "rtx", rtx);
+	}
 	json_object_object_add(o, "dtx", json_object_new_boolean(false));
 	list = json_object_new_array();
 	json_object_array_add(list, o);
@@ -240,7 +280,29 @@ json_object *params_produce(
 	return parameters;
 }
 
-const char *params_sink(json_object *parameters, struct rtp_sink_config *out)
+/** Retransmissions for a sink: the RTX codec that is meant for it, and its SSRC. */
+static void read_repair(
+	json_object *parameters, const struct rtp_sink_config *sink, struct rtp_repair_config *out)
+{
+	json_object *codecs = member(parameters, "codecs");
+	json_object *encoding = json_object_array_get_idx(member(parameters, "encodings"), 0);
+
+	memset(out, 0, sizeof(*out));
+	out->ssrc = sink->ssrc;
+	out->payload_type = sink->payload_type;
+	for (size_t i = 0; i < count(codecs); i++) {
+		json_object *c = json_object_array_get_idx(codecs, i);
+
+		if (g_ascii_strcasecmp(params_text(c, "mimeType"), "video/rtx") != 0
+			|| number(member(c, "parameters"), "apt") != sink->payload_type)
+			continue;
+		out->rtx_payload_type = (uint8_t)number(c, "payloadType");
+		out->rtx_ssrc = (uint32_t)number(member(encoding, "rtx"), "ssrc");
+	}
+}
+
+const char *params_sink(json_object *parameters, struct rtp_sink_config *out,
+	struct rtp_repair_config *repair, uint8_t *twcc_id)
 {
 	json_object *codecs = member(parameters, "codecs"), *codec, *list;
 	const char *mime;
@@ -270,11 +332,14 @@ const char *params_sink(json_object *parameters, struct rtp_sink_config *out)
 
 		if (!strcmp(uri, URI_MID))
 			out->mid_id = id;
+		else if (!strcmp(uri, URI_TWCC))
+			*twcc_id = id;
 		else if (!strcmp(uri,
 				 out->codec == RTP_CODEC_OPUS ? URI_AUDIO_LEVEL : URI_ORIENTATION))
 			out->value_id = id;
 	}
 	if (!out->ssrc || !*out->mid || !*out->cname)
 		return "CONSUMER_ADDED without SSRC, MID or CNAME";
+	read_repair(parameters, out, repair);
 	return NULL;
 }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "tests/support/media_transport.h"
+#include "tests/support/rtp_repair.h"
 #include "tests/support/rtp_sink.h"
 #include "tests/support/rtp_source.h"
 
@@ -15,8 +16,14 @@
  * and extension ids that we send are those of Chromium, not the server's.
  */
 
-/** TRANSPORT_CREATED: where to connect to. False if something is missing. */
-bool params_remote(json_object *created, struct media_remote *out);
+/**
+ * TRANSPORT_CREATED: where to connect to, at the first candidate of a family (AF_INET, AF_INET6).
+ * False if something is missing.
+ */
+bool params_remote(json_object *created, int family, struct media_remote *out);
+
+/** ICE_RESTART_OK: the credentials and nothing else. False if they are missing. */
+bool params_ice(json_object *restarted, struct media_remote *out);
 
 /** What a source sends by the router's capabilities; codec NULL: the first video codec. */
 bool params_source(
@@ -28,9 +35,12 @@ json_object *params_produce(
 
 /**
  * CONSUMER_ADDED's rtpParameters: what to expect. Texts point into parameters.
+ * @param repair   of retransmissions; its rtx_ssrc is 0 without
+ * @param twcc_id  header extension id of the transport-wide sequence number; left if there is none
  * @return NULL, or what is wrong with them
  */
-const char *params_sink(json_object *parameters, struct rtp_sink_config *out);
+const char *params_sink(json_object *parameters, struct rtp_sink_config *out,
+	struct rtp_repair_config *repair, uint8_t *twcc_id);
 
 /** String, or "" . */
 const char *params_text(json_object *object, const char *key);

@@ -20,6 +20,8 @@ struct sums {
 	unsigned consumers;
 	uint64_t received, lost, duplicated, reordered, undecryptable, mismatched, header_wrong;
 	uint64_t rtp_missing, timestamp_jumps, leaked, excused, sr_received, sr_wrong, sr_far;
+	uint64_t recovered, in_time, expected;
+	uint64_t asked, retransmissions, again; // repair
 	uint64_t longest_gap_us, opened_after_us;
 	struct latency latency;
 };
@@ -33,6 +35,16 @@ static void add_consumer(struct sums *sums, const struct peer_consumer *c)
 	st = rtp_sink_stats(c->sink);
 	sums->consumers++;
 	sums->received += st->received;
+	sums->recovered += st->recovered;
+	sums->in_time += st->in_time;
+	sums->expected += st->unique ? st->highest - st->first + 1 : 0;
+	if (c->repair) {
+		const struct rtp_repair_counts *repair = rtp_repair_counts(c->repair);
+
+		sums->asked += repair->asked;
+		sums->retransmissions += repair->retransmissions;
+		sums->again += repair->again;
+	}
 	sums->lost += rtp_sink_lost(c->sink);
 	sums->duplicated += st->duplicated;
 	sums->reordered += st->reordered;
@@ -123,6 +135,12 @@ static void put_ms(json_object *o, const char *key, uint64_t us)
 static void put_sums(json_object *o, const struct sums *s)
 {
 	put(o, "received", s->received);
+	put(o, "expected", s->expected);
+	put(o, "in_time", s->in_time);
+	put(o, "recovered", s->recovered);
+	put(o, "asked", s->asked);
+	put(o, "retransmissions", s->retransmissions);
+	put(o, "again", s->again);
 	put(o, "lost", s->lost);
 	put(o, "duplicated", s->duplicated);
 	put(o, "reordered", s->reordered);
@@ -152,6 +170,8 @@ static json_object *consumer_json(const struct peer_consumer *c)
 	add_consumer(&sums, c);
 	put_text(o, "id", c->id);
 	put_text(o, "producer_id", c->producer_id);
+	put(o, "ssrc", c->ssrc);
+	put(o, "rtx_ssrc", c->rtx_ssrc);
 	put_text(o, "device", c->device);
 	put_text(o, "kind", track_names[c->track]);
 	json_object_object_add(o, "live", json_object_new_boolean(c->is_live));
@@ -176,15 +196,51 @@ static json_object *stats_json(const struct peer_stats *st)
 	put(o, "report_loss", st->report_loss);
 	put(o, "nacks", st->nacks);
 	put(o, "not_opened", st->not_opened);
+	put(o, "replayed", st->replayed);
+	put(o, "twcc_received", st->twcc_received);
+	put(o, "twcc_sent", st->twcc_sent);
+	put(o, "remb_received", st->remb_received);
+	put(o, "flooded", st->flooded);
+	put_ms(o, "rtt_ms", st->rtt_us);
+	put_ms(o, "rtt_dlrr_ms", st->rtt_dlrr_us);
 	put(o, "send_failed", st->send_failed);
 	put(o, "unknown_ssrc", st->unknown_ssrc);
 	put(o, "rejoins", st->rejoins);
 	put_ms(o, "back_after_ms", st->back_after_us);
+	put(o, "resumes", st->resumes);
+	put_ms(o, "resumed_after_ms", st->resumed_after_us);
 	put(o, "refused_not_ready", st->refused);
 	put(o, "pli_sent", st->pli_sent);
+	put(o, "moves", st->moves);
 	put(o, "epoch", st->epoch);
 	put_text(o, "profile", st->profile);
 	return o;
+}
+
+static json_object *sources_json(const struct peer *p)
+{
+	json_object *list = json_object_new_array();
+
+	for (unsigned i = 0; i < PEER_TRACKS; i++) {
+		struct peer_source source;
+		json_object *o;
+
+		if (!peer_source(p, (enum peer_track)i, &source))
+			continue;
+		o = json_object_new_object();
+		put_text(o, "kind", track_names[i]);
+		put(o, "ssrc", source.ssrc);
+		put(o, "rtx_ssrc", source.rtx_ssrc);
+		put(o, "sent", source.sent);
+		put(o, "asked", source.resend.asked);
+		put(o, "resent", source.resend.sent);
+		put(o, "gone", source.resend.gone);
+		put(o, "reported_highest", source.last_report.highest_seq);
+		put(o, "reported_lost", (uint64_t)MAX(source.last_report.cumulative_lost, 0));
+		put(o, "reported_jitter", source.last_report.jitter);
+		json_object_array_add(list, o);
+	}
+	return list;
 }
 
 static void print_json(json_object *o)
@@ -216,6 +272,7 @@ void peer_report_json(const struct peer_run_report *run)
 		put_text(o, "failure", peer_failure(p));
 		json_object_object_add(o, "stats", stats_json(&st));
 		put_sums(o, &sums);
+		json_object_object_add(o, "sources", sources_json(p));
 		for (unsigned k = 0; k < peer_consumer_count(p); k++) {
 			if (peer_consumer(p, k)->sink)
 				json_object_array_add(list, consumer_json(peer_consumer(p, k)));
@@ -243,6 +300,10 @@ static char *consumer_problem(const struct peer_run_report *run, const struct pe
 
 	if (st->problem)
 		return g_strdup(st->problem);
+	if (c->repair && rtp_repair_counts(c->repair)->wrong)
+		return g_strdup("a retransmission with another payload type, or without content");
+	if (o->impaired)
+		return c->is_live && !st->unique ? g_strdup("nothing was received") : NULL;
 	if (rtp_sink_lost(c->sink))
 		return g_strdup_printf("%" G_GUINT64_FORMAT " packets lost (our own sockets lost "
 				       "%" G_GUINT64_FORMAT ")",
@@ -342,7 +403,10 @@ static char *peer_problem(const struct peer_run_report *run, const struct peer *
 		return g_strdup_printf("peer %u got %" G_GUINT64_FORMAT
 				       " packets with an SSRC that was not signalled",
 			index, st.unknown_ssrc);
-	if (st.not_opened)
+	if (st.replayed && !run->options->impaired)
+		return g_strdup_printf(
+			"peer %u got %" G_GUINT64_FORMAT " packets twice", index, st.replayed);
+	if (st.not_opened && !run->options->impaired)
 		return g_strdup_printf("peer %u could not open %" G_GUINT64_FORMAT " packets",
 			index, st.not_opened);
 	for (unsigned i = 0; i < peer_consumer_count(p); i++) {
@@ -359,7 +423,8 @@ static char *peer_problem(const struct peer_run_report *run, const struct peer *
 	if (run->seconds * 1e6 > REPORTS_US && !run->options->kill_safe && !peer_is_shut(p)
 		&& !st.receiver_reports)
 		return g_strdup_printf("peer %u got no receiver report", index);
-	if (!run->options->kill_safe && !st.key_frame_requests[PEER_VIDEO] && is_watched(run, p))
+	if (!run->options->kill_safe && !run->options->impaired
+		&& !st.key_frame_requests[PEER_VIDEO] && is_watched(run, p))
 		return g_strdup_printf("peer %u was not asked for a key frame", index);
 	return NULL;
 }

@@ -10,22 +10,33 @@
 
 #include "sfu-dp/proto/stun.h"
 
-/** One end of a UDP flow over IPv4. */
+/** One end of a UDP flow. */
 struct pkt_addr {
 	uint8_t mac[6];
-	uint8_t ip[4];
+	uint8_t ip[16]; /* IPv4 in the first four */
 	uint16_t port;
+	bool is_ip6;
 };
 
 #define PKT_FRAME_MAX 2048u
 
-/** Ethernet, IPv4 and UDP around a payload; octets of the frame. out has PKT_FRAME_MAX. */
+/**
+ * Ethernet, IP and UDP around a payload, over what from says; octets of the frame. out has
+ * PKT_FRAME_MAX.
+ */
 size_t pkt_frame(uint8_t *out, const struct pkt_addr *from, const struct pkt_addr *to,
 	const uint8_t *payload, size_t len);
 
 /** Take a frame as above apart; the payload, or NULL when it is not one. */
 const uint8_t *pkt_unframe(const uint8_t *frame, size_t frame_len, struct pkt_addr *from,
 	struct pkt_addr *to, size_t *len);
+
+/**
+ * A frame with ICMP or ICMPv6 "too big" of mtu, about a datagram of ours that was quoted_len octets of
+ * IP, from local to remote; sent by remote. out has PKT_FRAME_MAX.
+ */
+size_t pkt_too_big(uint8_t *out, const struct pkt_addr *local, const struct pkt_addr *remote,
+	uint32_t mtu, uint16_t quoted_len);
 
 /** HMAC-SHA1 by OpenSSL's one-shot call. */
 extern const struct stun_crypto pkt_stun_crypto;
@@ -43,6 +54,9 @@ struct pkt_rtp {
 	uint8_t mid_id, rid_id, level_id; /* extension ids; 0 = leave out */
 	const char *mid, *rid;
 	uint8_t level; /* one octet of audio level */
+	uint8_t twcc_id, send_time_id;
+	uint16_t twcc; /* transport-wide sequence number */
+	uint32_t send_time; /* 24 bits of abs-send-time */
 	uint8_t padding; /* octets at the end, the count included */
 	const uint8_t *payload;
 	size_t payload_len;

@@ -37,7 +37,7 @@ struct rtp_sink {
 	struct window window;
 	uint64_t rtp_highest; // extended sequence number
 	uint64_t rtp_first;
-	uint64_t rtp_unique;
+	uint64_t rtp_unique; // 0 = none yet
 	uint32_t timestamp_offset; // ours minus the sender's
 	uint32_t last_timestamp;
 	uint64_t last_timestamp_us; // arrival
@@ -114,7 +114,7 @@ static void window_advance(struct window *w, uint64_t highest, uint64_t to)
 		w->bits[n % WINDOW / 64] &= ~(1ull << (n % 64));
 }
 
-static void count_number(struct rtp_sink *s, uint64_t n, const struct rtp_sink_edge *edge)
+static bool count_number(struct rtp_sink *s, uint64_t n, const struct rtp_sink_edge *edge)
 {
 	struct rtp_sink_stats *st = &s->stats;
 
@@ -129,13 +129,15 @@ static void count_number(struct rtp_sink *s, uint64_t n, const struct rtp_sink_e
 	}
 	if (!window_set(&s->window, st->highest, n)) {
 		wrong(s, &st->duplicated, "a packet came twice");
-		return;
+		return false;
 	}
+	// Overtaken by the first: what came around it came while nobody listened yet, and was not lost.
+	if (n < st->first)
+		return false;
 	if (n < st->highest)
 		st->reordered++;
-	if (n < st->first)
-		st->first = n;
 	st->unique++;
+	return true;
 }
 
 /** Continuity of the RTP sequence, whatever is in the packets. */
@@ -143,7 +145,7 @@ static void count_sequence(struct rtp_sink *s, uint16_t seq)
 {
 	int16_t ahead;
 
-	if (s->stats.received == 1) {
+	if (!s->rtp_unique) {
 		s->rtp_highest = 0x10000u + seq;
 		s->rtp_first = s->rtp_highest;
 		s->rtp_unique = 1;
@@ -156,6 +158,12 @@ static void count_sequence(struct rtp_sink *s, uint16_t seq)
 		s->rtp_unique++;
 }
 
+/** Sequence numbers from the first to the highest. */
+static uint64_t rtp_expected(const struct rtp_sink *s)
+{
+	return s->rtp_unique ? s->rtp_highest - s->rtp_first + 1 : 0;
+}
+
 /** Interarrival jitter (RFC 3550, 6.4.1). */
 static void count_jitter(struct rtp_sink *s, uint32_t timestamp, uint64_t now_us)
 {
@@ -163,7 +171,7 @@ static void count_jitter(struct rtp_sink *s, uint32_t timestamp, uint64_t now_us
 	int32_t d = (int32_t)(transit - s->last_transit);
 
 	s->last_transit = transit;
-	if (s->stats.received == 1)
+	if (s->rtp_unique == 1)
 		return;
 	if (d < 0)
 		d = -d;
@@ -219,6 +227,7 @@ static void check_content(struct rtp_sink *s, const struct rtp_view *view, const
 {
 	struct rtp_sink_stats *st = &s->stats;
 	struct content content;
+	uint64_t after_us;
 
 	if (content_check(plain, plain_len, &content) != CONTENT_OK) {
 		wrong(s, &st->mismatched, "payload is not what its number must carry");
@@ -237,10 +246,12 @@ static void check_content(struct rtp_sink *s, const struct rtp_view *view, const
 		wrong(s, &st->mismatched, "payload descriptor changed");
 		return;
 	}
-	count_number(s, content.number, edge);
+	after_us = now_us > content.sent_us ? now_us - content.sent_us : 0;
+	if (count_number(s, content.number, edge))
+		st->in_time += after_us <= RTP_SINK_IN_TIME_US;
 	check_timestamp(s, view, &content, edge);
 	check_value(s, view, packet, content.number);
-	latency_add(&st->latency, now_us > content.sent_us ? now_us - content.sent_us : 0);
+	latency_add(&st->latency, after_us);
 }
 
 static size_t descriptor_len(enum rtp_codec codec, const uint8_t *payload, size_t len)
@@ -282,8 +293,8 @@ static void check_payload(struct rtp_sink *s, const struct rtp_view *view, const
 	check_content(s, view, packet, skip, plain, (size_t)len, now_us, edge);
 }
 
-void rtp_sink_packet(struct rtp_sink *s, const uint8_t *packet, size_t len, uint64_t now_us,
-	const struct rtp_sink_edge *edge)
+static void take(struct rtp_sink *s, const uint8_t *packet, size_t len, uint64_t now_us,
+	const struct rtp_sink_edge *edge, bool recovered)
 {
 	struct rtp_sink_stats *st = &s->stats;
 	struct rtp_view view;
@@ -299,13 +310,30 @@ void rtp_sink_packet(struct rtp_sink *s, const uint8_t *packet, size_t len, uint
 	if (st->last_us && now_us - st->last_us > st->longest_gap_us)
 		st->longest_gap_us = now_us - st->last_us;
 	st->last_us = now_us;
-	s->last_timestamp = view.timestamp;
-	s->last_timestamp_us = now_us;
-	count_sequence(s, view.seq);
-	count_jitter(s, view.timestamp, now_us);
+	if (recovered) {
+		st->recovered++;
+	} else {
+		s->last_timestamp = view.timestamp;
+		s->last_timestamp_us = now_us;
+		count_sequence(s, view.seq);
+		count_jitter(s, view.timestamp, now_us);
+	}
 	check_header(s, &view, packet);
 	check_payload(s, &view, packet, now_us, edge);
-	st->rtp_missing = s->rtp_highest - s->rtp_first + 1 - s->rtp_unique;
+	if (s->rtp_unique)
+		st->rtp_missing = rtp_expected(s) - s->rtp_unique;
+}
+
+void rtp_sink_packet(struct rtp_sink *s, const uint8_t *packet, size_t len, uint64_t now_us,
+	const struct rtp_sink_edge *edge)
+{
+	take(s, packet, len, now_us, edge, false);
+}
+
+void rtp_sink_recovered(struct rtp_sink *s, const uint8_t *packet, size_t len, uint64_t now_us,
+	const struct rtp_sink_edge *edge)
+{
+	take(s, packet, len, now_us, edge, true);
 }
 
 /** What the report calls now lies where the packets of now are. */
@@ -321,10 +349,14 @@ static void check_report(struct rtp_sink *s, const struct rtcp_sender_info *info
 		wrong(s, &st->sr_wrong, "a sender report is far from the packets");
 	else if (off_us > SR_FAR_US)
 		st->sr_far++;
+	// What was sent while nothing came through is not known here yet.
 	slack += now_us > st->first_us
-			 ? (int64_t)(st->received * SR_COUNT_US / (now_us - st->first_us))
+			 ? (int64_t)(st->received * (SR_COUNT_US + 2 * (now_us - st->last_us))
+				     / (now_us - st->first_us))
 			 : 0;
-	if (llabs((int64_t)(int32_t)(info->packets - (uint32_t)st->received)) > slack)
+	// What was lost on the way here was sent; what was lost before the server was not.
+	if ((int32_t)(info->packets - (uint32_t)rtp_expected(s)) > slack
+		|| (int32_t)((uint32_t)s->rtp_unique - info->packets) > slack)
 		wrong(s, &st->sr_wrong, "a sender report counts other packets");
 }
 
@@ -359,9 +391,9 @@ void rtp_sink_cname(struct rtp_sink *s, const uint8_t *text, size_t len)
 
 bool rtp_sink_block(struct rtp_sink *s, uint64_t now_us, struct rtcp_report_block *out)
 {
-	uint64_t expected = s->rtp_highest - s->rtp_first + 1, interval, lost;
+	uint64_t expected = rtp_expected(s), interval, lost;
 
-	if (!s->stats.received)
+	if (!s->rtp_unique)
 		return false;
 	memset(out, 0, sizeof(*out));
 	interval = expected - s->block_expected;
@@ -380,6 +412,11 @@ bool rtp_sink_block(struct rtp_sink *s, uint64_t now_us, struct rtcp_report_bloc
 	s->block_expected = expected;
 	s->block_received = s->rtp_unique;
 	return true;
+}
+
+uint16_t rtp_sink_newest_seq(const struct rtp_sink *s)
+{
+	return (uint16_t)s->rtp_highest;
 }
 
 uint64_t rtp_sink_lost(const struct rtp_sink *s)

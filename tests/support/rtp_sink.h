@@ -30,10 +30,15 @@ struct rtp_sink_config {
 	enum rtp_codec codec;
 };
 
+/** What counts as in time: from sent first to arrived, on whichever way. */
+#define RTP_SINK_IN_TIME_US 400000u
+
 struct rtp_sink_stats {
 	uint64_t received; // packets, whatever was in them
-	uint64_t unique; // different numbers of good packets
-	uint64_t first, highest; // numbers, if unique
+	uint64_t recovered; // of them out of retransmissions
+	uint64_t in_time; // of unique
+	uint64_t unique; // different numbers of good packets, from the first to come
+	uint64_t first, highest; // numbers, if unique; first is the first to come
 	uint64_t excused; // missing, but a shut gate explains it
 	uint64_t duplicated;
 	uint64_t reordered;
@@ -69,6 +74,10 @@ void rtp_sink_destroy(struct rtp_sink *sink);
 void rtp_sink_packet(struct rtp_sink *sink, const uint8_t *packet, size_t len, uint64_t now_us,
 	const struct rtp_sink_edge *edge);
 
+/** The same for what a retransmission brought: no part of the RTP sequence and its jitter. */
+void rtp_sink_recovered(struct rtp_sink *sink, const uint8_t *packet, size_t len, uint64_t now_us,
+	const struct rtp_sink_edge *edge);
+
 /** One SR for this SSRC. */
 void rtp_sink_report(struct rtp_sink *sink, const struct rtcp_sender_info *info, uint64_t now_us);
 
@@ -77,6 +86,9 @@ void rtp_sink_cname(struct rtp_sink *sink, const uint8_t *text, size_t len);
 
 /** Fill in a report block about what came since the last one; false if nothing ever came. */
 bool rtp_sink_block(struct rtp_sink *sink, uint64_t now_us, struct rtcp_report_block *out);
+
+/** Highest RTP sequence number that came; 0 before. */
+uint16_t rtp_sink_newest_seq(const struct rtp_sink *sink);
 
 /** Numbers between the first and the highest that neither came nor are excused. */
 uint64_t rtp_sink_lost(const struct rtp_sink *sink);

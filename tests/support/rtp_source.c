@@ -45,9 +45,10 @@ static void build_extensions(struct rtp_source *s)
 			.len = (uint8_t)strlen(s->mid)},
 		{.data = zero, .id = s->config.abs_send_time_id, .len = 3},
 		{.data = zero, .id = s->config.value_id, .len = 1},
+		{.data = zero, .id = s->config.twcc_id, .len = 2},
 	};
 
-	s->ext_len = rtp_ext_build(s->ext, sizeof(s->ext), 0, NULL, 0, &nothing, values, 3);
+	s->ext_len = rtp_ext_build(s->ext, sizeof(s->ext), 0, NULL, 0, &nothing, values, 4);
 	if (s->ext_len <= 0)
 		return;
 	s->abs_send_time_off = s->config.abs_send_time_id ? values[1].off : 0;

@@ -31,6 +31,9 @@ struct rtp_source_config {
 	uint8_t mid_id; // header extension ids; 0 = not sent
 	uint8_t abs_send_time_id;
 	uint8_t value_id; // audio level or video orientation
+	uint8_t twcc_id; // transport-wide sequence number; written as 0, for the transport to fill in
+	uint8_t rtx_payload_type;
+	uint32_t rtx_ssrc; // of retransmissions, which are not the source's business; 0 = none
 	enum rtp_codec codec;
 };
 

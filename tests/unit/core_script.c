@@ -2,9 +2,12 @@
 #include "tests/unit/core_script.h"
 
 #include "sfu-ctl/core.h"
+#include "sfu-ctl/regions.h"
+#include "sfu-ctl/restore.h"
 #include "tests/unit/fake_media.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <json-c/json.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -45,12 +48,15 @@ struct run {
 	struct config config;
 	struct media *media;
 	struct core *core;
+	struct memory *memory; /* what the core leaves to its successor */
 	struct connection connections[26];
 	struct auth_call auths[16];
 	struct auth_call answered; /* the last one */
 	struct variable variables[MAX_VARIABLES];
 	size_t variable_count;
+	struct regions regions;
 	uint64_t now_us, wake_us;
+	uint64_t start_ms; /* wall time of now_us 0 */
 	uint64_t random;
 };
 
@@ -129,7 +135,8 @@ static void check_frame(struct connection *c, const struct json_object *frame)
 	if (json_object_get_int(get(frame, "v")) != 1 || type == NULL || id == NULL
 		|| !json_object_is_type(get(frame, "ts"), json_type_int))
 		surprise(run, "envelope of the wrong shape");
-	check_uuid(run, id);
+	if (strncmp(type, "call.", 5) != 0) // B10: keeps its sender's
+		check_uuid(run, id);
 	if (get(c->seen_ids, id) != NULL)
 		surprise(run, "msgId %s twice", id);
 	json_object_object_add(c->seen_ids, id, json_object_new_int(1));
@@ -137,7 +144,9 @@ static void check_frame(struct connection *c, const struct json_object *frame)
 		is_result = is_result || strcmp(results[i], type) == 0;
 	seq = json_object_get_int64(get(frame, "seq"));
 	if (is_result && !(seq == 0 && strcmp(type, "ROOM_SNAPSHOT") == 0)) { // B5: after a commit
-		if (seq != c->last_seq + 1 && !(c->last_seq == 0 && seq > 1))
+		bool jumps = run->config.numbering == NUMBERING_CLOCK && seq > c->last_seq;
+
+		if (seq != c->last_seq + 1 && !(c->last_seq == 0 && seq > 1) && !jumps)
 			surprise(run, "%s has seq %lld after %lld", type, (long long)seq,
 				(long long)c->last_seq);
 		c->last_seq = seq;
@@ -168,6 +177,14 @@ static void io_send(void *ctx, void *conn, const char *text, size_t len)
 	c->frames[c->first + c->count++] = frame;
 }
 
+static void io_send_all(
+	void *ctx, void *const *conns, size_t count, const char *text, size_t len, bool latest)
+{
+	(void)latest;
+	for (size_t i = 0; i < count; i++)
+		io_send(ctx, conns[i], text, len);
+}
+
 static void io_close(void *ctx, void *conn, uint16_t code, const char *reason)
 {
 	struct connection *c = conn;
@@ -178,11 +195,13 @@ static void io_close(void *ctx, void *conn, uint16_t code, const char *reason)
 	c->closed = code;
 }
 
-static void io_auth(
+static int io_auth(
 	void *ctx, uint64_t session_id, uint64_t request_id, const char *token, size_t len)
 {
 	struct run *run = ctx;
 
+	if (len == 5 && memcmp(token, "nomem", len) == 0)
+		return -ENOMEM;
 	for (size_t i = 0; i < sizeof(run->auths) / sizeof(run->auths[0]); i++) {
 		struct auth_call *a = &run->auths[i];
 
@@ -190,9 +209,10 @@ static void io_auth(
 			continue;
 		*a = (struct auth_call){session_id, request_id, "", true};
 		snprintf(a->token, sizeof(a->token), "%.*s", (int)len, token == NULL ? "" : token);
-		return;
+		return 0;
 	}
 	surprise(run, "too many AUTHs");
+	return 0;
 }
 
 static void io_random(void *ctx, void *out, size_t len)
@@ -208,7 +228,9 @@ static void io_random(void *ctx, void *out, size_t len)
 
 static uint64_t io_wall_ms(void *ctx)
 {
-	return 1700000000000u + ((struct run *)ctx)->now_us / 1000;
+	const struct run *run = ctx;
+
+	return run->start_ms + run->now_us / 1000;
 }
 
 static uint64_t io_now_us(void *ctx)
@@ -550,10 +572,8 @@ static void step_connection(struct run *run, const char *step)
 	surprise(run, "no such step: %s", step);
 }
 
-static void connection_close(struct connection *c, bool clean)
+static void connection_forget(struct connection *c)
 {
-	struct session *s = c->session;
-
 	c->session = NULL;
 	forget_frames(c);
 	json_object_put(c->seen_ids);
@@ -561,6 +581,13 @@ static void connection_close(struct connection *c, bool clean)
 	c->last_seq = 0;
 	c->next_id = 0;
 	c->closed = 0;
+}
+
+static void connection_close(struct connection *c, bool clean)
+{
+	struct session *s = c->session;
+
+	connection_forget(c);
 	core_session_close(s, clean);
 }
 
@@ -612,8 +639,14 @@ static void step_media(struct run *run, const char *what)
 		fake_media_hold(run->media, what[0] == 'h');
 	} else if (strcmp(what, "attach") == 0 || strcmp(what, "detach") == 0) {
 		fake_media_attach(run->media, what[0] == 'a');
+	} else if (strcmp(what, "foreign") == 0 || strcmp(what, "gone") == 0) {
+		fake_media_set_foreign(run->media, what[0] == 'f');
+	} else if (strcmp(what, "lose") == 0) {
+		fake_media_lose(run->media);
 	} else if (sscanf(what, "errno %d", &error) == 1) {
 		fake_media_refuse(run->media, -error);
+	} else if (sscanf(what, "speak %15s", name) == 1) {
+		fake_media_speak(run->media, variable(run, name));
 	} else if (sscanf(what, "end %15s", name) == 1) {
 		fake_media_end(run->media, variable(run, name), MEDIA_END_CONSENT);
 	} else {
@@ -644,8 +677,117 @@ static void step_figures(struct run *run, const char *want)
 	json_object_object_add(o, "producers", json_object_new_int((int)f.producers));
 	json_object_object_add(o, "consumers", json_object_new_int((int)f.consumers));
 	json_object_object_add(o, "transports", json_object_new_int((int)f.transports));
+	json_object_object_add(o, "here", json_object_new_int((int)core_members_here(run->core)));
+	json_object_object_add(o, "load", json_object_new_int((int)core_load(run->core)));
 	expect(run, want, o);
 	json_object_put(o);
+}
+
+static void io_remember(void *ctx, const char *kind, const char *id, const char *text)
+{
+	struct run *run = ctx;
+
+	// As the journal: what is told while it is read counts for nothing, all is told afterwards.
+	if (run->memory != NULL && memory_put(run->memory, kind, id, text) < 0)
+		surprise(run, "no memory");
+}
+
+static void make_core(struct run *run)
+{
+	const struct core_io io = {
+		.ctx = run,
+		.send = io_send,
+		.send_all = io_send_all,
+		.close = io_close,
+		.auth = io_auth,
+		.random = io_random,
+		.wall_ms = io_wall_ms,
+		.now_us = io_now_us,
+		.wake_at = io_wake_at,
+		.remember = {run, io_remember},
+	};
+
+	run->core = core_create(&run->config, &io, run->media);
+	if (run->core == NULL)
+		surprise(run, "no core");
+}
+
+/* The process is killed and started again. The data plane, if there is one, is found again later. */
+static void step_restart(struct run *run)
+{
+	struct memory *left = run->memory;
+	struct restored restored;
+
+	core_hand_over(run->core);
+	if (run->media != NULL)
+		fake_media_kill(run->media);
+	core_destroy(run->core);
+	for (size_t i = 0; i < 26; i++)
+		connection_forget(&run->connections[i]);
+	run->wake_us = 0;
+	memset(run->auths, 0, sizeof(run->auths));
+	run->memory = NULL;
+	make_core(run);
+	core_restore(run->core, left, &restored);
+	memory_destroy(left);
+	run->memory = memory_create();
+	core_remember_all(run->core);
+	if (restored.refused != 0)
+		surprise(run, "%u entries of the memory are refused", restored.refused);
+}
+
+static void step_nodes(struct run *run, const char *text)
+{
+	struct region_list list;
+
+	if (regions_parse(text, &list, NULL) != REGIONS_OK)
+		surprise(run, "no list of nodes: %s", text);
+	regions_configure(&run->regions, &list, 1000000, run->now_us);
+	core_set_regions(run->core, &run->regions);
+	core_regions_changed(run->core);
+}
+
+static void step_node(struct run *run, const char *text)
+{
+	struct region_report report = {.healthy = true};
+	bool down, changed;
+	char what[8];
+	size_t i;
+
+	if (sscanf(text, "%zu %7s %u", &i, what, &report.load) < 2 || i < 1
+		|| i > run->regions.count)
+		surprise(run, "no node: %s", text);
+	snprintf(report.node_id, sizeof(report.node_id), "other-%zu", i);
+	report.healthy = strcmp(what, "sick") != 0;
+	down = strcmp(what, "down") == 0;
+	changed = regions_heard(&run->regions, i - 1, down ? NULL : &report, run->now_us);
+	if (down && run->regions.region[i - 1].state == REGION_UP)
+		changed = regions_heard(&run->regions, i - 1, NULL, run->now_us);
+	if (changed)
+		core_regions_changed(run->core);
+}
+
+/* What is told of other nodes, and of a life before. */
+static void apply_settings(struct run *run, const char *text);
+
+static bool step_elsewhere(struct run *run, const char *line)
+{
+	uint64_t number;
+
+	if (strncmp(line, "nodes ", 6) == 0)
+		step_nodes(run, line + 6);
+	else if (strncmp(line, "node ", 5) == 0)
+		step_node(run, line + 5);
+	else if (sscanf(line, "clock %lu", &number) == 1)
+		core_heard_clock(run->core, (io_wall_ms(run) + number) * 1000);
+	else if (sscanf(line, "wall %lu", &number) == 1)
+		run->start_ms = number - run->now_us / 1000;
+	else if (sscanf(line, "drain %lu", &number) == 1)
+		core_drain(run->core, run->now_us + number * 1000);
+	else
+		return false;
+	step_time(run, 0);
+	return true;
 }
 
 static void step(struct run *run, const char *line)
@@ -659,6 +801,8 @@ static void step(struct run *run, const char *line)
 			= core_session_open(run->core, c, line[6] == ' ' ? line + 7 : "192.0.2.77");
 		if (c->session == NULL)
 			surprise(run, "not opened");
+	} else if (strncmp(line, "reload ", 7) == 0) {
+		apply_settings(run, line + 7);
 	} else if (strncmp(line, "insecure ", 9) == 0) {
 		core_session_insecure(connection_of(run, line[9])->session);
 	} else if (strncmp(line, "expires ", 8) == 0) {
@@ -670,8 +814,12 @@ static void step(struct run *run, const char *line)
 		connection_close(connection_of(run, line[5]), false);
 	} else if (strncmp(line, "auth ", 5) == 0) {
 		step_auth(run, line[5], line + 7);
+	} else if (strncmp(line, "stop ", 5) == 0) {
+		run->now_us += strtoull(line + 5, NULL, 10) * 1000;
 	} else if (strncmp(line, "time ", 5) == 0) {
 		step_time(run, strtoull(line + 5, NULL, 10));
+	} else if (strcmp(line, "restart") == 0) {
+		step_restart(run);
 	} else if (strncmp(line, "media ", 6) == 0) {
 		step_media(run, line + 6);
 	} else if (strncmp(line, "figures ", 8) == 0) {
@@ -683,7 +831,7 @@ static void step(struct run *run, const char *line)
 		json_object_put(o);
 	} else if (line[0] == 'm' && strchr("+-~", line[1]) != NULL) {
 		step_calls(run, line[1], line[1] == '~' ? "" : line + 3);
-	} else {
+	} else if (!step_elsewhere(run, line)) {
 		step_connection(run, line);
 	}
 }
@@ -708,6 +856,11 @@ static void apply_setting(struct run *run, const char *name, const char *value)
 	} settings[] = {
 		{"required", &c->e2ee_required, NULL, NULL},
 		{"sframe", &c->require_sframe, NULL, NULL},
+		{"sframe_drop", &c->sframe_drop, NULL, NULL},
+		{"call_relay", &c->call_relay, NULL, NULL},
+		{"turn_urls", NULL, NULL, &c->turn_urls},
+		{"turn_secret", NULL, NULL, &c->turn_secret},
+		{"turn_ttl", NULL, &c->turn_ttl_sec, NULL},
 		{"grace_ms", NULL, &c->e2ee_grace_ms, NULL},
 		{"committer_ready", &c->committer_ready, NULL, NULL},
 		{"echo", &c->relay_echo, NULL, NULL},
@@ -733,11 +886,14 @@ static void apply_setting(struct run *run, const char *name, const char *value)
 		{"per_address", NULL, &c->max_conn_per_address, NULL},
 		{"secure", &c->require_secure_ws, NULL, NULL},
 		{"resume_sec", NULL, &c->resume_sec, NULL},
+		{"plane_sec", NULL, &c->plane_grace_sec, NULL},
 		{"key_strict", &c->key_strict, NULL, NULL},
 		{"key_rate", NULL, &c->key_package_rate, NULL},
 		{"begin_rate", NULL, &c->rekey_begin_rate, NULL},
 		{"policy", NULL, &c->rekey_policy, NULL},
 		{"rekey_ms", NULL, &c->rekey_timeout_ms, NULL},
+		{"numbering", NULL, &c->numbering, NULL},
+		{"max_peers", NULL, &c->max_peers, NULL},
 	};
 
 	for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
@@ -754,9 +910,9 @@ static void apply_setting(struct run *run, const char *name, const char *value)
 	surprise(run, "no setting %s", name);
 }
 
-static void apply_settings(struct run *run)
+static void apply_settings(struct run *run, const char *text)
 {
-	char *copy = strdup(run->script->settings);
+	char *copy = strdup(text);
 	char *rest = copy;
 	char *word;
 
@@ -775,29 +931,18 @@ static void apply_settings(struct run *run)
 
 static void begin(struct run *run)
 {
-	const struct core_io io = {
-		.ctx = run,
-		.send = io_send,
-		.close = io_close,
-		.auth = io_auth,
-		.random = io_random,
-		.wall_ms = io_wall_ms,
-		.now_us = io_now_us,
-		.wake_at = io_wake_at,
-	};
-
 	run->now_us = 1000000;
+	run->start_ms = 1700000000000;
 	run->random = 42;
 	if (config_init(&run->config) < 0)
 		surprise(run, "no configuration");
 	set_text(&run->config.region, "tr");
 	set_text(&run->config.node_id, "node-1");
-	apply_settings(run);
+	apply_settings(run, run->script->settings);
 	if (run->script->flags & (SCRIPT_MEDIA | SCRIPT_DETACHED))
 		run->media = fake_media_create();
-	run->core = core_create(&run->config, &io, run->media);
-	if (run->core == NULL)
-		surprise(run, "no core");
+	run->memory = memory_create();
+	make_core(run);
 	if (run->script->flags & SCRIPT_MEDIA)
 		fake_media_attach(run->media, true);
 }
@@ -812,6 +957,7 @@ static void end(struct run *run)
 	if (run->media != NULL && fake_media_objects(run->media) != 0)
 		surprise(run, "%u objects left in the data plane", fake_media_objects(run->media));
 	fake_media_destroy(run->media);
+	memory_destroy(run->memory);
 	config_fini(&run->config);
 }
 

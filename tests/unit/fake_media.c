@@ -21,7 +21,13 @@ struct object {
 	uint64_t parent, parent2;
 	char label[40];
 	bool send;
+	bool claimed;
 	uint32_t ssrc;
+	unsigned restarts;
+	uint64_t open_until_us; /* of a peer */
+	struct sfu_put_room room;
+	struct sfu_put_producer producer;
+	struct sfu_put_consumer consumer;
 };
 
 struct pending {
@@ -32,6 +38,9 @@ struct pending {
 
 struct media {
 	bool attached, held;
+	bool lost; /* when it comes back */
+	bool foreign;
+	bool killed; /* calls have no effect */
 	enum media_result answer;
 	int refuse;
 	struct media_notices notices;
@@ -178,18 +187,47 @@ void fake_media_destroy(struct media *m)
 	free(m);
 }
 
+static void end(struct media *m, uint64_t transport)
+{
+	if (m->has_notices)
+		m->notices.on_transport_end(m->notices.ctx, transport, MEDIA_END_DATAPLANE);
+	CHECK(find(m, TRANSPORT, transport) == NULL);
+}
+
+void fake_media_lose(struct media *m)
+{
+	m->lost = true;
+}
+
 void fake_media_attach(struct media *m, bool attached)
 {
-	m->attached = attached;
-	if (!attached) {
-		memset(m->objects, 0, sizeof(m->objects));
+	if (attached && m->lost) {
+		for (size_t i = 0; i < MAX_OBJECTS; i++)
+			if (m->objects[i].kind == TRANSPORT)
+				end(m, m->objects[i].handle);
 	}
+	m->lost = m->foreign = false;
+	m->attached = attached;
 	if (m->has_notices)
 		m->notices.on_attached(m->notices.ctx, attached);
 	if (!attached) {
 		while (m->pending_count > 0)
 			answer(m, MEDIA_UNAVAILABLE);
 	}
+}
+
+void fake_media_set_foreign(struct media *m, bool foreign)
+{
+	m->foreign = foreign;
+}
+
+void fake_media_kill(struct media *m)
+{
+	m->killed = true;
+	m->attached = false;
+	m->has_notices = false;
+	while (m->pending_count > 0)
+		answer(m, MEDIA_UNAVAILABLE);
 }
 
 void fake_media_hold(struct media *m, bool held)
@@ -231,6 +269,34 @@ void fake_media_end(struct media *m, const char *label, enum media_transport_end
 	CHECK(!"transport of that label");
 }
 
+static const struct object *labelled(const struct media *m, const char *label)
+{
+	for (size_t i = 0; i < MAX_OBJECTS; i++) {
+		const struct object *o = &m->objects[i];
+
+		if (o->kind == TRANSPORT && strcmp(o->label, label) == 0)
+			return o;
+	}
+	return NULL;
+}
+
+void fake_media_speak(struct media *m, const char *label)
+{
+	const struct object *t = labelled(m, label);
+
+	CHECK(t != NULL);
+	for (size_t i = 0; i < MAX_OBJECTS; i++) {
+		const struct object *o = &m->objects[i];
+
+		if (o->kind == PRODUCER && o->parent == t->handle) {
+			m->notices.on_speaker(m->notices.ctx, t->handle, o->handle);
+			return;
+		}
+	}
+	// One that is gone: the notice was on its way.
+	m->notices.on_speaker(m->notices.ctx, t->handle, 12345);
+}
+
 const char *fake_media_log(const struct media *m)
 {
 	return m->log;
@@ -256,6 +322,8 @@ unsigned fake_media_objects(const struct media *m)
 void media_set_notices(struct media *m, const struct media_notices *notices)
 {
 	m->has_notices = notices != NULL;
+	if (notices != NULL)
+		m->killed = false;
 	if (notices != NULL) {
 		m->notices = *notices;
 		return;
@@ -271,6 +339,11 @@ bool media_attached(const struct media *m)
 	return m->attached;
 }
 
+bool media_foreign(const struct media *m)
+{
+	return m->foreign;
+}
+
 const struct media_info *media_info(const struct media *m)
 {
 	return m->attached ? &m->info : NULL;
@@ -282,20 +355,24 @@ const char *media_fingerprint(const struct media *m)
 	return FAKE_MEDIA_FINGERPRINT;
 }
 
-int media_room_put(struct media *m, uint64_t *room, bool required, uint32_t epoch)
+int media_room_put(struct media *m, uint64_t *room, const struct sfu_put_room *as)
 {
 	struct object *o;
 
-	if (!m->attached)
+	if (!m->attached && *room == 0)
 		return -EAGAIN;
 	o = *room == 0 ? add(m, ROOM, 0) : must_find(m, ROOM, *room);
 	*room = o->handle;
-	note(m, "room R%u required=%d epoch=%u\n", o->number, required, epoch);
+	o->room = *as;
+	note(m, "room R%u required=%d epoch=%llu older=%llu stale=%u\n", o->number, as->required,
+		(unsigned long long)as->epoch, (unsigned long long)as->older_until_us, as->stale);
 	return 0;
 }
 
 void media_room_delete(struct media *m, uint64_t room)
 {
+	if (m->killed)
+		return;
 	note(m, "delete room R%u\n", must_find(m, ROOM, room)->number);
 	drop(m, room);
 }
@@ -304,11 +381,12 @@ int media_peer_put(struct media *m, uint64_t *peer, uint64_t room, uint64_t open
 {
 	struct object *o;
 
-	if (!m->attached)
+	if (!m->attached && *peer == 0)
 		return -EAGAIN;
 	must_find(m, ROOM, room);
 	o = *peer == 0 ? add(m, PEER, room) : must_find(m, PEER, *peer);
 	*peer = o->handle;
+	o->open_until_us = open_until_us;
 	if (open_until_us == UINT64_MAX)
 		note(m, "peer P%u open\n", o->number);
 	else
@@ -318,6 +396,8 @@ int media_peer_put(struct media *m, uint64_t *peer, uint64_t room, uint64_t open
 
 void media_peer_delete(struct media *m, uint64_t peer)
 {
+	if (m->killed)
+		return;
 	note(m, "delete peer P%u\n", must_find(m, PEER, peer)->number);
 	drop(m, peer);
 }
@@ -350,6 +430,22 @@ int media_transport_create(struct media *m, uint64_t peer, bool send, const char
 	return 0;
 }
 
+int media_transport_restart(
+	struct media *m, uint64_t transport, struct media_ice *ice, media_done_fn done, void *ctx)
+{
+	struct object *o = must_find(m, TRANSPORT, transport);
+	int error = refusal(m);
+
+	if (error != 0 || !m->attached)
+		return error != 0 ? error : -EAGAIN;
+	o->restarts++;
+	snprintf(ice->ufrag, sizeof(ice->ufrag), "ufrag%u.%u", o->number, o->restarts);
+	snprintf(ice->pwd, sizeof(ice->pwd), "password%u.%u", o->number, o->restarts);
+	note(m, "restart T%u\n", o->number);
+	wait_for(m, done, ctx, 0);
+	return 0;
+}
+
 int media_transport_connect(struct media *m, uint64_t transport, const char *role,
 	const struct media_fingerprint *fingerprints, size_t count)
 {
@@ -364,6 +460,8 @@ int media_transport_connect(struct media *m, uint64_t transport, const char *rol
 
 void media_transport_delete(struct media *m, uint64_t transport)
 {
+	if (m->killed)
+		return;
 	note(m, "delete transport T%u\n", must_find(m, TRANSPORT, transport)->number);
 	drop(m, transport);
 }
@@ -380,11 +478,14 @@ int media_producer_create(struct media *m, const struct sfu_put_producer *p, uin
 	CHECK(p->kind == SFU_AUDIO || p->kind == SFU_VIDEO);
 	CHECK(p->encoding_count >= 1 && p->encoding_count <= SFU_MAX_ENCODINGS);
 	o = add(m, PRODUCER, p->transport);
+	o->producer = *p;
 	*producer = o->handle;
-	note(m, "producer D%u kind=%u flags=%u pt=%u->%u encodings=%u ssrc=%u cname=%.*s",
+	note(m,
+		"producer D%u kind=%u flags=%u pt=%u->%u encodings=%u ssrc=%u cname=%.*s "
+		"frames=%u:%u+%u",
 		o->number, p->kind, p->flags, p->codec[0].payload_type,
 		p->codec[0].mapped_payload_type, p->encoding_count, p->encoding[0].ssrc,
-		p->cname_len, p->cname);
+		p->cname_len, p->cname, p->frame_format, p->kid_epoch_shift, p->kid_epoch_bits);
 	note_exts(m, p->ext, p->ext_count);
 	wait_for(m, done, ctx, o->handle);
 	return 0;
@@ -392,12 +493,17 @@ int media_producer_create(struct media *m, const struct sfu_put_producer *p, uin
 
 int media_producer_put(struct media *m, uint64_t producer, const struct sfu_put_producer *p)
 {
-	note(m, "producer D%u flags=%u\n", must_find(m, PRODUCER, producer)->number, p->flags);
+	struct object *o = must_find(m, PRODUCER, producer);
+
+	o->producer = *p;
+	note(m, "producer D%u flags=%u\n", o->number, p->flags);
 	return 0;
 }
 
 void media_producer_delete(struct media *m, uint64_t producer)
 {
+	if (m->killed)
+		return;
 	note(m, "delete producer D%u\n", must_find(m, PRODUCER, producer)->number);
 	drop(m, producer);
 }
@@ -418,6 +524,7 @@ int media_consumer_create(struct media *m, const struct sfu_put_consumer *c, uin
 	o = add(m, CONSUMER, c->transport);
 	o->parent2 = c->producer;
 	o->ssrc = c->ssrc;
+	o->consumer = *c;
 	*consumer = o->handle;
 	note(m, "consumer C%u pt=%u mid=%.*s encoding=%u", o->number, c->payload_type[0],
 		c->mid_len, c->mid, c->encoding);
@@ -428,13 +535,17 @@ int media_consumer_create(struct media *m, const struct sfu_put_consumer *c, uin
 
 int media_consumer_put(struct media *m, uint64_t consumer, const struct sfu_put_consumer *c)
 {
-	note(m, "consumer C%u flags=%u encoding=%u\n", must_find(m, CONSUMER, consumer)->number,
-		c->flags, c->encoding);
+	struct object *o = must_find(m, CONSUMER, consumer);
+
+	o->consumer = *c;
+	note(m, "consumer C%u flags=%u encoding=%u\n", o->number, c->flags, c->encoding);
 	return 0;
 }
 
 void media_consumer_delete(struct media *m, uint64_t consumer)
 {
+	if (m->killed)
+		return;
 	note(m, "delete consumer C%u\n", must_find(m, CONSUMER, consumer)->number);
 	drop(m, consumer);
 }
@@ -450,8 +561,77 @@ uint32_t media_ssrc_new(struct media *m)
 	return m->last_ssrc;
 }
 
+void media_ring_depths(struct media *m, uint32_t depths[SFU_RING_COUNT])
+{
+	(void)m;
+	memset(depths, 0, SFU_RING_COUNT * sizeof(depths[0]));
+}
+
 const uint64_t *media_stats(struct media *m)
 {
 	(void)m;
 	return NULL;
+}
+
+/* What was not there when its maker was killed is told of to its successor by nobody. */
+void media_restore(struct media *m, const struct memory *memory)
+{
+	(void)m;
+	(void)memory;
+}
+
+bool media_claim(struct media *m, enum sfu_object_kind kind, uint64_t handle)
+{
+	struct object *o = find(m, (enum kind)kind, handle);
+
+	if (o != NULL)
+		o->claimed = true;
+	return o != NULL;
+}
+
+void media_sweep(struct media *m)
+{
+	for (size_t i = 0; i < MAX_OBJECTS; i++) {
+		if (m->objects[i].kind != NONE && !m->objects[i].claimed)
+			drop(m, m->objects[i].handle);
+		m->objects[i].claimed = false;
+	}
+}
+
+void media_remember_all(struct media *m)
+{
+	(void)m;
+}
+
+void media_let_go(struct media *m)
+{
+	m->killed = true;
+}
+
+void media_room_get(const struct media *m, uint64_t room, struct sfu_put_room *out)
+{
+	struct media *any = (struct media *)(uintptr_t)m;
+
+	*out = must_find(any, ROOM, room)->room;
+}
+
+void media_producer_get(const struct media *m, uint64_t producer, struct sfu_put_producer *out)
+{
+	struct media *any = (struct media *)(uintptr_t)m;
+
+	*out = must_find(any, PRODUCER, producer)->producer;
+}
+
+void media_consumer_get(const struct media *m, uint64_t consumer, struct sfu_put_consumer *out)
+{
+	struct media *any = (struct media *)(uintptr_t)m;
+
+	*out = must_find(any, CONSUMER, consumer)->consumer;
+}
+
+uint64_t media_peer_open_until(const struct media *m, uint64_t peer)
+{
+	struct media *any = (struct media *)(uintptr_t)m;
+
+	return must_find(any, PEER, peer)->open_until_us;
 }

@@ -12,8 +12,16 @@
 struct media *fake_media_create(void);
 void fake_media_destroy(struct media *m);
 
-/** The data plane comes or goes; the notice is given. On going all objects are gone. */
+/** The data plane comes or goes; the notices are given. Objects stay. */
 void fake_media_attach(struct media *m, bool attached);
+/** When it comes next it has no transports, and nothing that hung on them. */
+void fake_media_lose(struct media *m);
+
+/** While it is away: it is there, of another version, or it is not. */
+void fake_media_set_foreign(struct media *m, bool foreign);
+
+/** What is above it dies: nothing more reaches the data plane until it is attached again. */
+void fake_media_kill(struct media *m);
 
 /** While held, asynchronous requests wait. */
 void fake_media_hold(struct media *m, bool held);
@@ -26,6 +34,9 @@ unsigned fake_media_settle(struct media *m);
 
 /** A transport ends by itself. label: its id on the wire. */
 void fake_media_end(struct media *m, const char *label, enum media_transport_end why);
+
+/** The producer that was made first on a transport speaks now. label: the transport's id. */
+void fake_media_speak(struct media *m, const char *label);
 
 /** Calls since the last clear, one line each. */
 const char *fake_media_log(const struct media *m);

@@ -77,7 +77,8 @@ static const struct row rows[] = {
 	SIZE(sfu_stats_page, 1024),
 	AT(sfu_stats_page, updated_us, 0),
 	AT(sfu_stats_page, value, 8),
-	AT(sfu_stats_page, reserved, 520),
+	AT(sfu_stats_page, ctl_alive_us, 520),
+	AT(sfu_stats_page, reserved, 528),
 
 	SIZE(sfu_ring, 192),
 	AT(sfu_ring, head, 0),
@@ -92,9 +93,11 @@ static const struct row rows[] = {
 	AT(sfu_command, handle, 16),
 	AT(sfu_command, u, 24),
 
-	SIZE(sfu_put_room, 8),
+	SIZE(sfu_put_room, 24),
 	AT(sfu_put_room, epoch, 0),
-	AT(sfu_put_room, required, 4),
+	AT(sfu_put_room, older_until_us, 8),
+	AT(sfu_put_room, required, 16),
+	AT(sfu_put_room, stale, 17),
 
 	SIZE(sfu_put_peer, 16),
 	AT(sfu_put_peer, room, 0),
@@ -120,6 +123,7 @@ static const struct row rows[] = {
 	AT(sfu_producer_codec, payload_type, 0),
 	AT(sfu_producer_codec, mapped_payload_type, 1),
 	AT(sfu_producer_codec, codec, 2),
+	AT(sfu_producer_codec, apt, 3),
 	AT(sfu_producer_codec, clock_rate_hz, 4),
 
 	SIZE(sfu_producer_encoding, 24),
@@ -132,7 +136,7 @@ static const struct row rows[] = {
 	AT(sfu_ext_id, id, 0),
 	AT(sfu_ext_id, ext, 1),
 
-	SIZE(sfu_put_producer, 208),
+	SIZE(sfu_put_producer, 216),
 	AT(sfu_put_producer, transport, 0),
 	AT(sfu_put_producer, flags, 8),
 	AT(sfu_put_producer, kind, 12),
@@ -146,8 +150,11 @@ static const struct row rows[] = {
 	AT(sfu_put_producer, mid, 161),
 	AT(sfu_put_producer, cname_len, 176),
 	AT(sfu_put_producer, cname, 177),
+	AT(sfu_put_producer, frame_format, 208),
+	AT(sfu_put_producer, kid_epoch_shift, 209),
+	AT(sfu_put_producer, kid_epoch_bits, 210),
 
-	SIZE(sfu_put_consumer, 120),
+	SIZE(sfu_put_consumer, 128),
 	AT(sfu_put_consumer, transport, 0),
 	AT(sfu_put_consumer, producer, 8),
 	AT(sfu_put_consumer, flags, 16),
@@ -161,6 +168,7 @@ static const struct row rows[] = {
 	AT(sfu_put_consumer, ext, 40),
 	AT(sfu_put_consumer, mid, 64),
 	AT(sfu_put_consumer, label, 80),
+	AT(sfu_put_consumer, rtx_payload_type, 120),
 
 	SIZE(sfu_event, 256),
 	AT(sfu_event, type, 0),
@@ -183,6 +191,10 @@ static const struct row rows[] = {
 	SIZE(sfu_digest_end, 8),
 	AT(sfu_digest_end, items, 0),
 
+	SIZE(sfu_speaker_event, 24),
+	AT(sfu_speaker_event, producer, 0),
+	AT(sfu_speaker_event, transport, 8),
+	AT(sfu_speaker_event, loudness, 16),
 	SIZE(sfu_transport_event, 8),
 	AT(sfu_transport_event, state, 0),
 	AT(sfu_transport_event, worker, 4),
@@ -198,7 +210,7 @@ static const struct row rows[] = {
 static void sizes_and_offsets(void **state)
 {
 	(void)state;
-	assert_int_equal(SFU_ABI_VERSION, 1);
+	assert_int_equal(SFU_ABI_VERSION, 2);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
 		if (rows[i].is != rows[i].should)
 			fail_msg("%s is %zu, not %zu", rows[i].what, rows[i].is, rows[i].should);
@@ -213,13 +225,13 @@ static void numbers(void **state)
 	assert_memory_equal(&(uint64_t){SFU_ABI_MAGIC}, "SFULINK1", 8);
 	assert_int_equal(SFU_RING_COUNT, 4);
 	assert_int_equal(SFU_CMD_TYPE_COUNT, 14);
-	assert_int_equal(SFU_EVENT_TYPE_COUNT, 5);
+	assert_int_equal(SFU_EVENT_TYPE_COUNT, 6);
 	assert_int_equal(SFU_EXT_COUNT, 12);
 	assert_int_equal(SFU_STATUS_UNSUPPORTED, 8);
 	assert_int_equal(SFU_KIND_CONSUMER, 5);
 	assert_int_equal(SFU_CODEC_RTX, 6);
-	assert_int_equal(SFU_STAT_link_events_lost, 19);
-	assert_int_equal(SFU_STAT_COUNT, 20);
+	assert_int_equal(SFU_STAT_link_events_lost, 21);
+	assert_int_equal(SFU_STAT_COUNT, 22);
 }
 
 static void handles(void **state)

@@ -11,6 +11,8 @@
 #include "tests/unit/make_jwt.h"
 
 #include <arpa/inet.h>
+#include <dlfcn.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <openssl/evp.h>
 #include <pthread.h>
@@ -686,26 +688,29 @@ static int end_keys(void **state)
 }
 
 /** The fixture with settings of ours; waits until the first fetch of keys has ended. */
-static void open_mode(struct fixture *f, const char *mode, const char *more)
+static void open_settings(struct fixture *f, const char *const *settings)
 {
 	struct auth_figures figures;
-	char setting[128];
 
 	memset(f, 0, sizeof(*f));
 	uv_loop_init(&f->loop);
 	config_init(&f->config);
-	snprintf(setting, sizeof(setting), "SUPABASE_URL=http://127.0.0.1:%u", server.port);
-	set(&f->config, setting);
-	set(&f->config, "SUPABASE_ANON_KEY=the-api-key");
-	set(&f->config, mode);
-	if (more != NULL)
-		set(&f->config, more);
+	for (; *settings != NULL; settings++)
+		set(&f->config, *settings);
 	f->auth = auth_create(&f->loop, &f->config, on_done, f);
 	assert_non_null(f->auth);
 	do {
 		uv_run(&f->loop, UV_RUN_ONCE);
 		auth_figures(f->auth, &figures);
 	} while (figures.keys.fetched_us == 0 && figures.keys.failures == 0);
+}
+
+static void open_mode(struct fixture *f, const char *mode, const char *more)
+{
+	char url[128];
+
+	snprintf(url, sizeof(url), "SUPABASE_URL=http://127.0.0.1:%u", server.port);
+	open_settings(f, (const char *[]){url, "SUPABASE_ANON_KEY=the-api-key", mode, more, NULL});
 }
 
 struct stall {
@@ -885,6 +890,81 @@ static void test_bad_servers(void **state)
 	}
 }
 
+/* --- names --- */
+
+/**
+ * The resolver, as libcurl's threads meet it: of all names under .example one has an address, one has
+ * none, and the answer for the others never comes (it is cut off long after everybody has given up).
+ */
+int getaddrinfo(const char *restrict node, const char *restrict service,
+	const struct addrinfo *restrict hints, struct addrinfo **restrict out)
+{
+	static int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+
+	if (node != NULL && strcmp(node, "nobody.example") == 0)
+		return EAI_NONAME;
+	if (node != NULL && strcmp(node, "never.example") == 0) {
+		sleep(12);
+		return EAI_AGAIN;
+	}
+	if (real == NULL)
+		*(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+	return real(node, service, hints, out);
+}
+
+/** The auth server's name has no address any more. Returns the longest stall of the loop. */
+static uint64_t bad_name(const char *host)
+{
+	struct fixture f;
+	struct stall stall;
+	uint64_t start, took;
+	char settings[3][160];
+
+	atomic_store(&server.keys, "right");
+	snprintf(settings[0], sizeof(settings[0]), "SUPABASE_URL=http://%s", host);
+	snprintf(settings[1], sizeof(settings[1]), "SFU_JWT_ISSUER=http://127.0.0.1:%u/auth/v1",
+		server.port);
+	snprintf(settings[2], sizeof(settings[2]),
+		"SFU_JWKS_URL=http://127.0.0.1:%u/auth/v1/.well-known/jwks.json", server.port);
+	open_settings(&f, (const char *[]){settings[0], settings[1], settings[2],
+				  "SUPABASE_ANON_KEY=the-api-key", "SFU_AUTH=both", NULL});
+	stall_start(&stall, &f.loop);
+	start = loop_now_us();
+	check(&f, 0, TOKEN("good"));
+	check(&f, 1, keys.by_ec);
+	run_until(&f, 1);
+	assert_true(loop_now_us() - start < 1000000);
+	assert_int_equal(f.answer[1].verdict, AUTH_ACCEPTED);
+	run_until(&f, 2);
+	took = loop_now_us() - start;
+	assert_int_equal(f.answer[0].verdict, AUTH_UNAVAILABLE);
+	assert_true(took < 5500000);
+	// Giving up must not wait for the resolver's thread either.
+	while (loop_now_us() < start + took + 100000)
+		uv_run(&f.loop, UV_RUN_ONCE);
+	expect_answer(&f, 2, keys.by_rsa, AUTH_ACCEPTED, "user-rsa");
+	uv_close((uv_handle_t *)&stall.timer, NULL);
+	close_fixture(&f);
+	assert_true(loop_now_us() - start < took + 1000000);
+	print_message("%-15s answer after %5.0f ms, longest stall %4.1f ms\n", host,
+		(double)took / 1000, (double)stall.worst_us / 1000);
+	return stall.worst_us;
+}
+
+static void test_bad_names(void **state)
+{
+	static const char *const rows[] = {"nobody.example", "never.example"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		uint64_t stall = UINT64_MAX;
+
+		for (unsigned attempt = 0; attempt < 3 && stall > 20000; attempt++)
+			stall = bad_name(rows[i]);
+		assert_true(stall <= 20000);
+	}
+}
+
 /** Keys were never there: no answer is certain, and the server is asked again. */
 static void test_no_keys(void **state)
 {
@@ -979,6 +1059,7 @@ int main(void)
 		cmocka_unit_test(test_dead),
 		cmocka_unit_test(test_destroy_waiting),
 		cmocka_unit_test(test_bad_servers),
+		cmocka_unit_test(test_bad_names),
 	};
 
 	return cmocka_run_group_tests(tests, make_keys, end_keys);

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -207,6 +208,47 @@ static void test_precedence(void **state)
 	unlink(name);
 }
 
+static void test_turn(void **state)
+{
+	static const char *const bad[] = {"TURN_URLS=http://turn.example",
+		"TURN_URLS=turn:", "TURN_URLS=turn://turn.example", "TURN_URLS=turn:a,",
+		"TURN_URLS=turn:a b", "TURN_TTL_SEC=59"};
+
+	(void)state;
+	assert_int_equal(ENV("TURN_URLS=turn:a.example:3478?transport=udp,turns:b.example,stun:c"),
+		CONFIG_OK);
+	assert_string_equal(
+		config.turn_urls, "turn:a.example:3478?transport=udp,turns:b.example,stun:c");
+	assert_int_equal(config.turn_ttl_sec, 3600);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(ENV(bad[i]), CONFIG_INVALID);
+}
+
+static void test_log_modules(void **state)
+{
+	static const char seventeen[]
+		= "SFU_LOG_MODULES=a=info,b=info,c=info,d=info,e=info,f=info,g=info,h=info,i=info,"
+		  "j=info,k=info,l=info,m=info,n=info,o=info,p=info,q=info";
+	const char *const bad[] = {"SFU_LOG_MODULES=session", "SFU_LOG_MODULES=session=loud",
+		"SFU_LOG_MODULES==debug", "SFU_LOG_MODULES=a=info,,b=info",
+		"SFU_LOG_MODULES=a_name_longer_than_any_of_ours=info", seventeen};
+
+	(void)state;
+	assert_int_equal(ENV("SFU_LOG_MODULES=session=debug,ws=none"), CONFIG_OK);
+	assert_string_equal(config.log_modules, "session=debug,ws=none");
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(ENV(bad[i]), CONFIG_INVALID);
+
+	log_set_level(LOG_LEVEL_WARN);
+	assert_false(log_enabled(LOG_LEVEL_INFO));
+	assert_true(log_set_modules("session=debug,ws=none"));
+	assert_true(log_enabled(LOG_LEVEL_DEBUG));
+	assert_false(log_set_modules("session"));
+	assert_true(log_enabled(LOG_LEVEL_DEBUG));
+	assert_true(log_set_modules(""));
+	assert_false(log_enabled(LOG_LEVEL_INFO));
+}
+
 static void test_file_errors(void **state)
 {
 	static const struct {
@@ -225,6 +267,18 @@ static void test_file_errors(void **state)
 		assert_int_equal(LINE("--config", name), CONFIG_INVALID);
 		print_message("%s\n", report.error);
 		assert_non_null(strstr(report.error, rows[i].named));
+		unlink(name);
+	}
+	{
+		static const char binary[] = "SFU_REGION = x\0y\nSFU_PORT = 1\n";
+		char *name = file_with("");
+		FILE *file = fopen(name, "w");
+
+		assert_non_null(file);
+		fwrite(binary, 1, sizeof(binary) - 1, file);
+		fclose(file);
+		assert_int_equal(LINE("--config", name), CONFIG_INVALID);
+		assert_non_null(strstr(report.error, ":1: line too long"));
 		unlink(name);
 	}
 	assert_int_equal(LINE("--config", "/nonexistent"), CONFIG_INVALID);
@@ -301,7 +355,8 @@ static void test_print(void **state)
 
 	(void)state;
 	assert_int_equal(ENV("SFU_PORT=9", "SFU_RELAY_SEQ=sender", "SUPABASE_ANON_KEY=s3cret",
-				 "SFU_LOG_LEVEL=info", "SFU_E2EE_REQUIRED=0"),
+				 "SFU_LOG_LEVEL=info", "SFU_E2EE_REQUIRED=0",
+				 "SFU_NODE_ID= blanks count ", "SFU_REGION=\"quoted\""),
 		CONFIG_OK);
 	out = open_memstream(&first, &len);
 	config_print(&config, out);
@@ -371,6 +426,97 @@ static void test_reload(void **state)
 	assert_string_equal(config.metrics_token, "two");
 }
 
+/** Found by fuzz_settings: what was printed of a URL was read as another; a NUL ended the last line. */
+static void test_odd_files(void **state)
+{
+	char *name = file_with("SUPABASE_URL = https://auth.example//\n");
+	FILE *file;
+
+	(void)state;
+	assert_int_equal(load(STRINGS(NULL), STRINGS("--config", name)), CONFIG_OK);
+	assert_string_equal(config.supabase_url, "https://auth.example");
+	file = fopen(name, "w");
+	assert_non_null(file);
+	fwrite("SFU_REGION = ru\0x", 1, 17, file);
+	fclose(file);
+	assert_int_equal(load(STRINGS(NULL), STRINGS("--config", name)), CONFIG_INVALID);
+	assert_non_null(strstr(report.error, ":1: line too long"));
+	rewrite(name, "SFU_REGION = ru");
+	assert_int_equal(load(STRINGS(NULL), STRINGS("--config", name)), CONFIG_OK);
+	assert_string_equal(config.region, "ru");
+	unlink(name);
+}
+
+/** A pipe is good for one reading: the next neither waits for a writer nor finds no settings. */
+static void test_reload_of_pipes(void **state)
+{
+	char name[64], *secret, text[128];
+
+	(void)state;
+	strcpy(name, file_with("SFU_METRICS_TOKEN = one\n"));
+	secret = file_with("two\n");
+	assert_int_equal(load(STRINGS(NULL), STRINGS("--config", name)), CONFIG_OK);
+	unlink(name);
+	assert_int_equal(mkfifo(name, 0600), 0);
+	alarm(5);
+	assert_int_equal(reload(name), CONFIG_INVALID);
+	assert_non_null(strstr(report.error, "a pipe cannot be read anew"));
+	assert_string_equal(config.metrics_token, "one");
+
+	unlink(name);
+	snprintf(text, sizeof(text), "SFU_METRICS_TOKEN_FILE = %s\n", secret);
+	rewrite(name, text);
+	assert_int_equal(reload(name), CONFIG_OK);
+	assert_string_equal(config.metrics_token, "two");
+	unlink(secret);
+	assert_int_equal(mkfifo(secret, 0600), 0);
+	assert_int_equal(reload(name), CONFIG_INVALID);
+	assert_non_null(strstr(report.error, "SFU_METRICS_TOKEN_FILE: cannot read"));
+	assert_string_equal(config.metrics_token, "two");
+	alarm(0);
+	unlink(secret);
+	unlink(name);
+}
+
+/** Other nodes: the list is looked at, the error names the entry, and numbers follow from it. */
+static void test_regions(void **state)
+{
+	char *name = file_with("SFU_REGIONS = tr=wss://a/ws\nSFU_REGION_CHECK_MS = 500\n");
+
+	(void)state;
+	assert_int_equal(ENV(NULL), CONFIG_OK);
+	assert_string_equal(config.regions, "");
+	assert_int_equal(config.numbering, NUMBERING_FRESH);
+	assert_int_equal(ENV("SFU_REGIONS=tr=wss://a/ws,ru=wss://b/ws"), CONFIG_OK);
+	assert_string_equal(config.regions, "tr=wss://a/ws,ru=wss://b/ws");
+	assert_int_equal(config.numbering, NUMBERING_CLOCK);
+	assert_int_equal(ENV("SFU_REGIONS=tr=wss://a/ws", "SFU_NUMBERING=fresh"), CONFIG_OK);
+	assert_int_equal(config.numbering, NUMBERING_FRESH);
+	assert_int_equal(ENV("SFU_NUMBERING=clock"), CONFIG_OK);
+	assert_int_equal(config.numbering, NUMBERING_CLOCK);
+	assert_int_equal(ENV("SFU_REGIONS=tr=wss://a/ws,ru=https://b/ws"), CONFIG_INVALID);
+	assert_non_null(strstr(report.error, "SFU_REGIONS: entry 2 has a URL that is not ws://"));
+	assert_int_equal(ENV("SFU_REGION_CHECK_MS=99"), CONFIG_INVALID);
+	assert_int_equal(ENV("SFU_DRAIN_DEADLINE_SEC=0"), CONFIG_INVALID);
+	assert_int_equal(ENV("SFU_DRAIN_DEADLINE_SEC=86401"), CONFIG_INVALID);
+	assert_int_equal(ENV("SFU_MAX_PEERS=1000001"), CONFIG_INVALID);
+
+	assert_int_equal(load(STRINGS(NULL), STRINGS("--config", name)), CONFIG_OK);
+	rewrite(name,
+		"SFU_REGIONS = ru=wss://b/ws\nSFU_MAX_PEERS = 7\nSFU_DRAIN_DEADLINE_SEC = 9\n");
+	assert_int_equal(reload(name), CONFIG_OK);
+	assert_int_equal(report.warnings, 0);
+	assert_string_equal(config.regions, "ru=wss://b/ws");
+	assert_int_equal(config.region_check_ms, 1000);
+	assert_int_equal(config.max_peers, 7);
+	assert_int_equal(config.drain_deadline_sec, 9);
+	rewrite(name, "SFU_REGIONS = ru\n");
+	assert_int_equal(reload(name), CONFIG_INVALID);
+	assert_non_null(strstr(report.error, "entry 1 is not of the form region=url"));
+	assert_string_equal(config.regions, "ru=wss://b/ws");
+	unlink(name);
+}
+
 /** How tokens are checked, and what production needs for it. */
 static void test_auth(void **state)
 {
@@ -396,6 +542,29 @@ static void test_auth(void **state)
 	assert_int_equal(ENV("NODE_ENV=production", "SFU_REQUIRE_DP=0", "SFU_AUTH=both",
 				 "SUPABASE_URL=https://x"),
 		CONFIG_INVALID);
+}
+
+/** protocol.md B12. */
+static void test_metrics_listen(void **state)
+{
+	static const char *const bad[] = {"9100", ":9100", "127.0.0.1", "127.0.0.1:", "127.0.0.1:0",
+		"127.0.0.1:65536", "127.0.0.1:655350", "127.0.0.1:+1", "::1:9100", "[::1]",
+		"[::1]9100", "[]:9100", "[127.0.0.1]:9100", "[::1:9100", "::1]:9100",
+		"localhost:9100", "[", "[:1"};
+	char line[128];
+
+	(void)state;
+	assert_int_equal(ENV(NULL), CONFIG_OK);
+	assert_string_equal(config.metrics_listen, "");
+	assert_int_equal(ENV("SFU_METRICS_LISTEN=127.0.0.1:9100"), CONFIG_OK);
+	assert_string_equal(config.metrics_listen, "127.0.0.1:9100");
+	assert_int_equal(ENV("SFU_METRICS_LISTEN=[2001:db8::1]:65535"), CONFIG_OK);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		snprintf(line, sizeof(line), "SFU_METRICS_LISTEN=%s", bad[i]);
+		assert_int_equal(ENV(line), CONFIG_INVALID);
+		assert_non_null(strstr(report.error, "SFU_METRICS_LISTEN"));
+		assert_non_null(strstr(report.error, "[IPv6]:port"));
+	}
 }
 
 static int teardown(void **state)
@@ -439,7 +608,7 @@ static void test_join_token(void **state)
 	assert_non_null(strstr(report.error, "CALLS_JOIN_TOKEN_SKIP"));
 }
 
-/** protocol.md B5, B9, B10. */
+/** protocol.md B5, B9, B10, B11. */
 static void test_limits(void **state)
 {
 	(void)state;
@@ -474,6 +643,10 @@ static void test_limits(void **state)
 	assert_false(config.require_secure_ws);
 	assert_int_equal(ENV(PRODUCTION, "SFU_STRICT_PROD=1"), CONFIG_OK);
 	assert_true(config.require_double_ratchet);
+	assert_true(config.require_sframe);
+	assert_int_equal(ENV("SFU_STRICT_PROD=1"), CONFIG_OK);
+	assert_false(config.require_sframe);
+	assert_false(config.require_double_ratchet);
 }
 
 int main(void)
@@ -489,11 +662,17 @@ int main(void)
 		cmocka_unit_test(test_secret_file),
 		cmocka_unit_test(test_production),
 		cmocka_unit_test(test_command_line),
+		cmocka_unit_test(test_turn),
+		cmocka_unit_test(test_log_modules),
 		cmocka_unit_test(test_print),
 		cmocka_unit_test(test_join_token),
 		cmocka_unit_test(test_reload),
+		cmocka_unit_test(test_reload_of_pipes),
+		cmocka_unit_test(test_odd_files),
+		cmocka_unit_test(test_regions),
 		cmocka_unit_test(test_auth),
 		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_metrics_listen),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, teardown);

@@ -218,6 +218,11 @@ static const struct script session_rows[] = {
 		"open A\nA> AUTH {'accessToken':'down'}\nA< ACK UNAUTHENTICATED {'message':"
 		"'Invalid accessToken','retryable':true,'details':{'reason':'auth_unavailable'}}\n"
 		"A-\n"},
+	{"C20 no memory to check a token: answered all the same, and those behind it are", 0, "",
+		"open A\nA> AUTH {'accessToken':'nomem'}\nA> PING\nA< ACK UNAUTHENTICATED "
+		"{'message':'Invalid accessToken','retryable':true,"
+		"'details':{'reason':'auth_unavailable'}}\nA< ACK ok\n"
+		"A> AUTH {'accessToken':'user-a'}\nA< AUTH_OK\nA< ACK ok\nA-\n"},
 	{"A6 AUTH again may change the user; a refusal keeps the last", 0, "",
 		IN("A", "a") "A> AUTH {'accessToken':'user-b'}\nA< AUTH_OK {'userId':'b'}\n"
 			     "A< ACK ok\nA> AUTH {'accessToken':'bad'}\nA< ACK UNAUTHENTICATED\n"
@@ -459,7 +464,7 @@ static const struct script room_rows[] = {
 						  "A> ROOM_CREATE {'roomId':'room'}\nA< "
 						  "ROOM_CREATED {'memberSetVersion':3}\nA~\n"
 						  "close A\nfigures {'rooms':0,'peers':0}\n"},
-	{"A12 PRODUCER_REMOVED and CONSUMER_CLOSED before PEER_LEFT", 0, "",
+	{"A12 C12 PRODUCER_REMOVED and CONSUMER_CLOSED before PEER_LEFT", 0, "",
 		CALL CONSUME("B", "$pa",
 			"$cb") "close A\n"
 			       "B< PRODUCER_REMOVED "
@@ -469,7 +474,7 @@ static const struct script room_rows[] = {
 			       "{'roomId':'room','consumerId':'$cb','producerId':'$pa',"
 			       "'reason':'peer_left'}\nB< PEER_LEFT\nB-\n"
 			       "figures {'producers':0,'consumers':0,'transports':1}\n"},
-	{"B2 ROOM_LEAVE: ROOM_LEFT, ACK; PEER_LEFT to the rest", 0, "",
+	{"B2 C11 ROOM_LEAVE: ROOM_LEFT, ACK; PEER_LEFT to the rest", 0, "",
 		MEMBER("A", "a") MEMBER("B",
 			"b") "A~\nB> ROOM_LEAVE {'reason':'bye'}\n"
 			     "B= {'type':'ROOM_LEFT','seq':6,'payload':{'roomId':'room'}}\nB< ACK "
@@ -494,7 +499,7 @@ static const struct script room_rows[] = {
 			     "B< ACK ok\nB> GET_ROUTER_RTP_CAPABILITIES\nB< ACK UNAUTHORIZED\n"
 			     "B> GET_ROUTER_RTP_CAPABILITIES {'roomId':'no'}\nB< ACK "
 			     "UNAUTHORIZED\nB-\n"},
-	{"B1.2 fallback codecs where they are asked for", 0, "fallback_codecs=1",
+	{"B1.2 B3 fallback codecs where they are asked for", 0, "fallback_codecs=1",
 		MEMBER("A", "a") "A> GET_ROUTER_RTP_CAPABILITIES\n"
 				 "A< ROUTER_RTP_CAPABILITIES "
 				 "{'routerRtpCapabilities':{'codecs':[{'kind':'audio',"
@@ -507,7 +512,9 @@ static const struct script room_rows[] = {
 			     "A< ROOM_JOIN_OK {'mediasoup':{'routerRtpCapabilities':{'codecs':["
 			     "{'mimeType':'audio/opus','preferredPayloadType':100},"
 			     "{'mimeType':'video/VP9','preferredPayloadType':103},"
-			     "{'mimeType':'video/VP8','preferredPayloadType':101}]}}}\n"},
+			     "{'mimeType':'video/rtx','preferredPayloadType':104},"
+			     "{'mimeType':'video/VP8','preferredPayloadType':101},"
+			     "{'mimeType':'video/rtx','preferredPayloadType':102}]}}}\n"},
 	{"A6 roomId that is another room", 0, "",
 		READY("A", "a") "A> TRANSPORT_CREATE {'roomId':'other'}\nA< ACK UNAUTHORIZED\n"
 				"A> TRANSPORT_CREATE {'roomId':7}\n"
@@ -708,9 +715,9 @@ static const struct script key_rows[] = {
 		READY("A", "a")
 			READY("B", "b") "A> REKEY_COMMIT {'epoch':1}\nm~\n"
 					"B> REKEY_COMMIT {'epoch':1}\nm+ peer P2 open\nm- room\n"},
-	{"E2EE edges: the epoch is clamped for inspection", M, "",
+	{"E2EE edges: the largest epoch", M, "",
 		READY("A", "a") "A> REKEY_COMMIT {'epoch':9007199254740991}\n"
-				"m+ room R1 required=1 epoch=4294967295\n"},
+				"m+ room R1 required=1 epoch=9007199254740991\n"},
 	{"E2EE edges: open where it is not required", M, "required=0",
 		MEMBER("A", "a") "m+ room R1 required=0 epoch=0\nm+ peer P1 open\nm~\n"
 				 "A> REKEY_COMMIT {'epoch':1}\nm- peer P1\n"},
@@ -885,7 +892,7 @@ static const struct script fallback_rows[] = {
 			       "TRANSPORT_NOT_FOUND\n"
 			       "B> TRANSPORT_CLOSE {'transportId':'$rb'}\nB< ACK ok\n"
 			       "figures {'producers':0,'consumers':0,'transports':0}\n"},
-	{"B6 replay after the ACK of the first recv transport only", 0, "",
+	{"B6 C16 replay after the ACK of the first recv transport only", 0, "",
 		READY("A", "a") SEND("A", "$t") PRODUCE("A", "$t", "$p", "audio", "{}")
 			READY("B", "b") SEND("B", "$s") "B-\n" RECV(
 				"B", "$r") "B= "
@@ -894,7 +901,7 @@ static const struct script fallback_rows[] = {
 					   "'peerDeviceId':'dev-A','kind':'audio'}}\nB-\n" RECV(
 						   "B", "$r2") "B-\n"
 							       "A~\n" RECV("A", "$ra") "A-\n"},
-	{"B6 replay leaves out own producers and those consumed", 0, "",
+	{"B6 C16 replay leaves out own producers and those consumed", 0, "",
 		READY("A", "a") SEND("A", "$t") PRODUCE("A", "$t", "$p", "audio", "{}")
 			PRODUCE("A", "$t", "$q", "video", "{}") READY("B", "b") SEND("B", "$s")
 				PRODUCE("B", "$s", "$own", "audio",
@@ -1082,12 +1089,17 @@ static const struct script media_rows[] = {
 				    "m+ encoding=2\n"},
 	{"B7 ICE_RESTART in media mode", M, "",
 		READY("A", "a") READY("B", "b") "A~\n" SEND("A",
-			"$t") "A> ICE_RESTART {'transportId':'$t'}\nA< ICE_RESTART_OK "
-			      "{'roomId':'room',"
-			      "'policy':'relay'}\nA< ACK ok\nB> ICE_RESTART {'transportId':'$t'}\n"
+			"$t") "m~\nA> ICE_RESTART {'transportId':'$t'}\nA< ICE_RESTART_OK "
+			      "{'roomId':'room','transportId':'$t','iceParameters':"
+			      "{'usernameFragment':'ufrag1.1','password':'password1.1',"
+			      "'iceLite':true},'iceCandidates':[{'ip':'192.0.2.10'}],"
+			      "'policy':'relay'}\nA< ACK ok\nm+ restart T1\nm~\n"
+			      "A> ICE_RESTART {'transportId':'$t'}\nA< ICE_RESTART_OK "
+			      "{'iceParameters':{'usernameFragment':'ufrag1.2'}}\nA< ACK ok\n"
+			      "B> ICE_RESTART {'transportId':'$t'}\n"
 			      "B< ACK TRANSPORT_NOT_FOUND\nB> ICE_RESTART\nB< ICE_RESTART_OK\nB< "
 			      "ACK ok\n"},
-	{"A12 media mode: a closed socket takes its objects along", M, "",
+	{"A12 C12 media mode: a closed socket takes its objects along", M, "",
 		CALL CONSUME("B", "$pa",
 			"$c") "m~\nclose B\nm+ delete consumer C1\n"
 			      "m+ delete transport T2\nm+ delete peer P2\nm~\nclose A\nm+ delete "
@@ -1165,7 +1177,9 @@ static const struct script media_rows[] = {
 							 "{'routerRtpCapabilities':{'codecs':["
 							 "{'mimeType':'audio/"
 							 "opus'},{'mimeType':'video/"
-							 "VP9'},{'mimeType':'video/VP8'}]}}\nA< "
+							 "VP9'},{'mimeType':'video/"
+							 "rtx'},{'mimeType':'video/"
+							 "VP8'},{'mimeType':'video/rtx'}]}}\nA< "
 							 "ACK ok\nmedia detach\nA~\n"
 							 "A> TRANSPORT_CREATE\nA< ACK "
 							 "SFU_NODE_UNAVAILABLE\n"},
@@ -1177,17 +1191,18 @@ static const struct script media_rows[] = {
 			     "A> CONSUME {'producerId':'x'}\nA< ACK SFU_NODE_UNAVAILABLE\n"
 			     "A> TRANSPORT_CONNECT {'transportId':'x'}\nA< ACK "
 			     "SFU_NODE_UNAVAILABLE\nm~\n"
-			     "media attach\nm+ room R2 required=1 epoch=0\nm+ peer P2 open\n" SEND(
-				     "A", "$t")},
+			     "media attach\nm- room\n" SEND("A", "$t")},
 	{"media: SFU_ANNOUNCED_IP that is announced", M, "announced_ip=192.0.2.10",
 		READY("A", "a") SEND("A", "$t")},
 	{"media: SFU_ANNOUNCED_IP that is not", M, "announced_ip=192.0.2.11",
 		READY("A", "a") "A> TRANSPORT_CREATE\nA< ACK SFU_NODE_UNAVAILABLE\nm- room\n"},
 	{"media: port outside SFU_RTC_MIN_PORT", M, "min_port=50000",
 		READY("A", "a") "A> TRANSPORT_CREATE\nA< ACK SFU_NODE_UNAVAILABLE\nm- room\n"},
-	{"media: the data plane goes", M, "",
+	{"media: the data plane goes: calls wait for it, new media is refused", M, "plane_sec=5",
 		CALL CONSUME("B", "$pa",
-			"$c") "media detach\n"
+			"$c") "media detach\nA-\nB-\n"
+			      "A> TRANSPORT_CREATE\nA< ACK SFU_NODE_UNAVAILABLE\n"
+			      "time 4999\nA-\nB-\ntime 1\n"
 			      "B< PRODUCER_REMOVED "
 			      "{'producerId':'$pa','reason':'transport_closed'}\n"
 			      "B< CONSUMER_CLOSED "
@@ -1196,13 +1211,33 @@ static const struct script media_rows[] = {
 			      "{'rooms':1,'peers':2,'transports':0,'producers':0,'consumers':0}\n"
 			      "A> TRANSPORT_CREATE\nA< ACK SFU_NODE_UNAVAILABLE\n"
 			      "A> REKEY_BEGIN {'epoch':1}\nA< REKEY_BEGIN\nA< ACK ok\n"},
-	{"media: … and comes back: rooms and members are told again", M, "grace_ms=20000",
-		CALL "A> REKEY_COMMIT {'epoch':1}\nmedia detach\nA~\nB~\nm~\nmedia attach\n"
-		     "m+ room R2 required=1 epoch=1\nm+ peer P3 open\nm+ peer P4 until=21000000\n"
-		     "A> E2EE_READY {'epoch':1}\nA< ACK ok\n" SEND("A", "$n") PRODUCE("A", "$n",
-			     "$m", "audio", OPUS) "B< PRODUCER_ADDED {'producerId':'$m'}\nB-\n"},
-	{"media: nothing is deleted on a data plane that went", M, "",
-		CALL CONSUME("B", "$pa", "$c") "media detach\nm~\nclose A\nclose B\nm- delete\n"
+	{"media: … and comes back with everything: nobody notices", M, "plane_sec=5",
+		CALL CONSUME("B", "$pa",
+			"$c") "media detach\ntime 4999\nmedia attach\ntime 60000\nA-\nB-\nm-\n"
+			      "figures "
+			      "{'rooms':1,'peers':2,'transports':2,'producers':1,'consumers':1}\n"},
+	{"media: … and comes back without the transports: they are closed, and made anew", M, "",
+		CALL CONSUME("B", "$pa",
+			"$c") "media detach\nmedia lose\nmedia attach\n"
+			      "B< PRODUCER_REMOVED "
+			      "{'producerId':'$pa','reason':'transport_closed'}\n"
+			      "B< CONSUMER_CLOSED "
+			      "{'consumerId':'$c','reason':'transport_closed'}\nB-\nA-\n"
+			      "figures "
+			      "{'rooms':1,'peers':2,'transports':0,'producers':0,'consumers':0}"
+			      "\n" SEND("A", "$n") PRODUCE("A", "$n", "$m", "audio",
+				      OPUS) "B< PRODUCER_ADDED {'producerId':'$m'}\nB-\n"},
+	{"media: gates that change while it is away", M, "grace_ms=20000",
+		CALL "media detach\nm~\nA> REKEY_COMMIT {'epoch':1}\nA~\nB~\n"
+		     "m+ room R1 required=1 epoch=1\nm+ peer P2 until=21000000\nmedia attach\n"
+		     "A> E2EE_READY {'epoch':1}\nA< ACK ok\n"},
+	{"media: who joins while it is away is told of when it comes", M, "",
+		"media detach\n" READY("A", "a") "m-\nmedia attach\n"
+						 "m+ room R1 required=1 epoch=0\nm+ peer P1 "
+						 "open\n" SEND("A", "$t")},
+	{"media: who leaves while it is away is deleted", M, "",
+		CALL CONSUME("B", "$pa", "$c") "media detach\nm~\nclose A\nclose B\n"
+					       "m+ delete transport T1\nm+ delete room R1\n"
 					       "figures {'rooms':0}\n"},
 	{"media: a transport ends by itself: its producers", M, "",
 		CALL CONSUME("B", "$pa",
@@ -1294,9 +1329,8 @@ static const struct script media_rows[] = {
 		CALL
 		"media hold\nA> PRODUCE {'transportId':'$sa','kind':'video','rtpParameters':" VP8
 		"}\nB> CONSUME {'producerId':'$pa','rtpCapabilities':" CAPS "}\nmedia detach\n"
-		"A< ACK SFU_NODE_UNAVAILABLE\nA-\nB< PRODUCER_REMOVED\n"
-		"B< ACK SFU_NODE_UNAVAILABLE\nB-\n"
-		"figures {'transports':0,'producers':0,'consumers':0}\n"},
+		"A< ACK SFU_NODE_UNAVAILABLE\nA-\nB< ACK SFU_NODE_UNAVAILABLE\nB-\n"
+		"figures {'transports':2,'producers':1,'consumers':0}\n"},
 	{"C29 the core ends while the data plane thinks", M, "",
 		CALL
 		"media hold\nA> PRODUCE {'transportId':'$sa','kind':'video','rtpParameters':" VP8

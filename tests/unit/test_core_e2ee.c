@@ -100,7 +100,7 @@ static void start(struct world *w, bool required, bool committer_ready)
 	memset(w, 0, sizeof(*w));
 	w->now_us = 1000;
 	w->committer_ready = committer_ready;
-	e2ee_room_init(&w->room, required);
+	e2ee_room_init(&w->room, required, 0);
 	for (unsigned i = 0; i < 3; i++)
 		e2ee_member_init(&w->room, &w->member[i]);
 }
@@ -139,7 +139,7 @@ static void test_epochs(void **state)
 	struct e2ee_member m;
 
 	(void)state;
-	e2ee_room_init(&room, true);
+	e2ee_room_init(&room, true, 0);
 	e2ee_member_init(&room, &m);
 	assert_int_equal(e2ee_judge(&room, 0), E2EE_COMMIT_SAME);
 	assert_int_equal(e2ee_judge(&room, 0.5), E2EE_COMMIT_REFUSED);

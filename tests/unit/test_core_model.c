@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * Key epochs of one room against a model: random requests of four devices that come, are killed,
- * come back or leave, while time passes, under each rekey policy. After every step the answers are
- * those of the model, and so is, in the programme of the data plane, whether each member's edges
- * are open. The model keeps sets and histories; the core keeps states and counters.
+ * come back or leave, while time passes, under each rekey policy. The data plane dies or loses us and
+ * comes back; we die ourselves, and everybody begins anew with another of us. After every step the
+ * answers are those of the model, and so is, in the programme of the data plane, whether each member's
+ * edges are open, also while nobody is there to shut them. The model keeps sets and histories; the
+ * core keeps states and counters.
  *
- * SFU_MODEL_STEPS: how many steps, default 100000.
+ * SFU_MODEL_STEPS: how many steps, default 1000000; SFU_MODEL_LENGTH: how many of them begin with nothing
+ * known, default 500.
  */
 #include "sfu-ctl/config.h"
 #include "sfu-ctl/core.h"
 #include "sfu-ctl/log.h"
+#include "sfu-ctl/numbering.h"
 #include "tests/unit/fake_media.h"
+#include "tests/unit/outside.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,11 +28,12 @@
 #include <string.h>
 
 #define DEVICES 4u
-#define STEPS_PER_RUN 500u
 #define GRACE_US UINT64_C(20000000)
 #define REKEY_US UINT64_C(15000000)
 #define RESUME_US UINT64_C(30000000)
 #define PEERS 1024u
+/** Where wall time begins here: after the zero of clock numbers. */
+#define WALL_US (NUMBERING_ZERO_US + UINT64_C(1000000))
 
 enum { RELAY, LEADER, QUORUM };
 
@@ -64,14 +70,18 @@ struct connection {
 };
 
 struct world {
-	struct core *core;
+	struct outside out;
+	struct config config;
 	struct media *media;
 	struct model model;
+	bool plane; /* the data plane is attached */
+	uint64_t plane_gone_us; /* since when it is not */
+	uint64_t joined_epoch; /* of the last ROOM_JOIN_OK */
+	uint64_t highest_epoch; /* ever, of any core's life */
 	struct connection connection[DEVICES];
 	char begin[40]; /* msgId of the last REKEY_BEGIN as relayed */
 	uint64_t auth_session, auth_request;
 	unsigned auth_device;
-	uint64_t seed, now_us, wake_us;
 	uint64_t peer_until[PEERS]; /* of the data plane, by peer number */
 	unsigned peer_of[DEVICES]; /* 0 = none */
 	unsigned last_peer, step, next_id;
@@ -80,8 +90,7 @@ struct world {
 
 static uint32_t roll(struct world *w, uint32_t sides)
 {
-	w->seed = w->seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-	return (uint32_t)(w->seed >> 33) % sides;
+	return outside_roll(&w->out, sides);
 }
 
 /* ---- the world of the core ---- */
@@ -112,6 +121,8 @@ static void io_send(void *ctx, void *conn, const char *text, size_t len)
 	if (strcmp(type, "ACK") == 0) {
 		if (!copy_member(text, "code", c->code, sizeof(c->code)))
 			snprintf(c->code, sizeof(c->code), "ok");
+	} else if (strcmp(type, "ROOM_JOIN_OK") == 0) {
+		w->joined_epoch = strtoull(strstr(text, "\"epoch\":") + 8, NULL, 10);
 	} else if (strcmp(type, "WELCOME") == 0) {
 		copy_member(text, "resumeToken", c->token, sizeof(c->token));
 	} else if (strcmp(type, "REKEY_BEGIN") == 0) {
@@ -129,7 +140,7 @@ static void io_close(void *ctx, void *conn, uint16_t code, const char *reason)
 	((struct connection *)conn)->shut = true;
 }
 
-static void io_auth(
+static int io_auth(
 	void *ctx, uint64_t session_id, uint64_t request_id, const char *token, size_t len)
 {
 	struct world *w = ctx;
@@ -138,30 +149,7 @@ static void io_auth(
 	w->auth_session = session_id;
 	w->auth_request = request_id;
 	w->auth_device = (unsigned)(token[0] - '0');
-}
-
-static void io_random(void *ctx, void *out, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		((uint8_t *)out)[i] = (uint8_t)roll(ctx, 256);
-}
-
-static uint64_t io_wall_ms(void *ctx)
-{
-	return ((struct world *)ctx)->now_us / 1000;
-}
-
-static uint64_t io_now_us(void *ctx)
-{
-	return ((struct world *)ctx)->now_us;
-}
-
-static void io_wake_at(void *ctx, uint64_t at_us)
-{
-	struct world *w = ctx;
-
-	if (w->wake_us == 0 || at_us < w->wake_us)
-		w->wake_us = at_us;
+	return 0;
 }
 
 static const char *ask(struct world *w, unsigned d, const char *type, const char *payload)
@@ -195,8 +183,18 @@ static void expect(
 		differ(w, d, what, have, want);
 }
 
+/* The member whose peer is new in the programme: the first in join order that has none. */
+static unsigned without_peer(const struct world *w)
+{
+	for (unsigned i = 0; i < w->model.members; i++) {
+		if (w->peer_of[w->model.order[i]] == 0)
+			return w->model.order[i];
+	}
+	return DEVICES;
+}
+
 /* What the core told the data plane of the members, in the order in which it did. */
-static void read_programme(struct world *w, unsigned joiner)
+static void read_programme(struct world *w)
 {
 	const char *line = fake_media_log(w->media);
 
@@ -210,8 +208,11 @@ static void read_programme(struct world *w, unsigned joiner)
 		sscanf(line, "peer P%*u until=%llu", &until);
 		w->peer_until[peer] = until;
 		if (peer > w->last_peer) {
+			unsigned d = without_peer(w);
+
 			w->last_peer = peer;
-			w->peer_of[joiner] = peer;
+			if (d < DEVICES)
+				w->peer_of[d] = peer;
 		}
 	}
 	fake_media_log_clear(w->media);
@@ -383,7 +384,7 @@ static void authenticate(struct world *w, unsigned d)
 
 	snprintf(payload, sizeof(payload), "\"accessToken\":\"%u\"", d);
 	ask(w, d, "AUTH", payload);
-	core_auth_result(w->core, w->auth_session, w->auth_request, AUTH_ACCEPTED,
+	core_auth_result(w->out.core, w->auth_session, w->auth_request, AUTH_ACCEPTED,
 		(const char *[]){"ann", "bob", "cem", "dua"}[w->auth_device]);
 	expect(w, d, "AUTH", w->connection[d].code, "ok");
 	expect(w, d, "CAPS", ask(w, d, "E2EE_CAPS", "\"insertableStreams\":true"), "ok");
@@ -396,7 +397,7 @@ static void step_connect(struct world *w, unsigned d)
 	bool back = device->lost && roll(w, 2) == 0;
 	char payload[192];
 
-	c->session = core_session_open(w->core, c, "192.0.2.9");
+	c->session = core_session_open(w->out.core, c, "192.0.2.9");
 	assert_non_null(c->session);
 	c->seq = 0;
 	c->shut = false;
@@ -412,7 +413,7 @@ static void step_connect(struct world *w, unsigned d)
 	// Whoever missed a key asks for the next one.
 	if (w->model.policy != RELAY && w->model.members > 1
 		&& !(device->ready && device->claim_epoch == w->model.epoch))
-		members_changed(&w->model, w->now_us);
+		members_changed(&w->model, w->out.now_us);
 }
 
 static void step_close(struct world *w, unsigned d)
@@ -428,13 +429,13 @@ static void step_close(struct world *w, unsigned d)
 	if (!holds)
 		return;
 	if (clean) {
-		model_left(&w->model, d, w->now_us);
+		model_left(&w->model, d, w->out.now_us);
 		return;
 	}
 	memcpy(c->lost_token, c->token, sizeof(c->token));
 	device->lost = true;
-	device->lost_until_us = w->now_us + RESUME_US;
-	model_lost(&w->model, d, w->now_us);
+	device->lost_until_us = w->out.now_us + RESUME_US;
+	model_lost(&w->model, d, w->out.now_us);
 }
 
 /* A number around the room's epoch. */
@@ -487,7 +488,7 @@ static void step_begin(struct world *w, unsigned d, bool member)
 	m->running = true;
 	m->conductor = d;
 	m->target = epoch;
-	m->deadline_us = w->now_us + REKEY_US;
+	m->deadline_us = w->out.now_us + REKEY_US;
 	m->needed = 0;
 	m->acked = 0;
 	for (unsigned i = 0; i < m->members; i++) {
@@ -508,7 +509,7 @@ static void step_commit(struct world *w, unsigned d, bool member)
 	snprintf(payload, sizeof(payload), "\"epoch\":%llu", (unsigned long long)epoch);
 	expect(w, d, "REKEY_COMMIT", ask(w, d, "REKEY_COMMIT", payload), want);
 	if (strcmp(want, "ok") == 0)
-		model_commit(&w->model, d, epoch, w->now_us);
+		model_commit(&w->model, d, epoch, w->out.now_us);
 }
 
 static void step_package(struct world *w, unsigned d, bool member)
@@ -551,9 +552,77 @@ static void step_gate(struct world *w, unsigned d, bool member)
 	bool open = device->claimed && device->ready && device->claim_epoch == w->model.epoch;
 
 	expect(w, d, "the gate", ask(w, d, "CONSUME", "\"producerId\":\"none\""),
-		!member ? "UNAUTHORIZED"
-		: open  ? "PRODUCER_NOT_FOUND"
-			: "E2EE_NOT_READY");
+		!member    ? "UNAUTHORIZED"
+		: !open    ? "E2EE_NOT_READY"
+		: w->plane ? "PRODUCER_NOT_FOUND"
+			   : "SFU_NODE_UNAVAILABLE");
+}
+
+static void step_join(struct world *w, unsigned d)
+{
+	bool is_new = w->model.members == 0;
+
+	if (!w->model.device[d].member)
+		w->peer_of[d] = 0;
+	expect(w, d, "ROOM_JOIN", ask(w, d, "ROOM_JOIN", "\"roomId\":\"room\""), "ok");
+	// Its own lost connection, if there is one, is replaced.
+	model_joined(&w->model, d, w->out.now_us);
+	if (!is_new)
+		return;
+	// Numbers by the clock never go back, whoever has died meanwhile.
+	if (w->config.numbering == NUMBERING_CLOCK ? w->joined_epoch < w->highest_epoch
+						   : w->joined_epoch != 0)
+		differ(w, d, "the first epoch", "lower than one before", "higher");
+	w->model.epoch = w->joined_epoch;
+}
+
+/* The data plane dies or is only not heard of; later one is there. */
+static void step_plane(struct world *w)
+{
+	w->plane = !w->plane;
+	if (w->plane) {
+		fake_media_attach(w->media, true);
+		return;
+	}
+	w->plane_gone_us = w->out.now_us;
+	if (roll(w, 2) == 0)
+		fake_media_lose(w->media);
+	fake_media_attach(w->media, false);
+}
+
+static void compare_edges(struct world *w);
+
+static void begin_life(struct world *w)
+{
+	const struct core_io io = outside_io(&w->out, io_send, io_close, io_auth);
+
+	w->media = fake_media_create();
+	w->out.core = core_create(&w->config, &io, w->media);
+	assert_non_null(w->out.core);
+	fake_media_attach(w->media, true);
+	fake_media_log_clear(w->media);
+	w->plane = true;
+}
+
+/* kill -9: the data plane keeps what it was told, and grace runs out by its own clock. */
+static void step_death(struct world *w)
+{
+	fake_media_kill(w->media);
+	core_destroy(w->out.core);
+	for (unsigned i = roll(w, 8); i > 0; i--) {
+		w->out.now_us += 1 + roll(w, 8000000);
+		compare_edges(w);
+	}
+	w->out.now_us += 2000; // wall time has milliseconds, and no process starts within one
+	// The next of us wants none of what is there: nobody is a member until it joins.
+	fake_media_destroy(w->media);
+	w->model = (struct model){.policy = w->model.policy};
+	w->out.wake_us = 0;
+	w->last_peer = 0;
+	memset(w->peer_of, 0, sizeof(w->peer_of));
+	memset(w->peer_until, 0, sizeof(w->peer_until));
+	memset(w->connection, 0, sizeof(w->connection));
+	begin_life(w);
 }
 
 static void step_request(struct world *w, unsigned d)
@@ -563,16 +632,14 @@ static void step_request(struct world *w, unsigned d)
 	switch (roll(w, member ? 24 : 3)) {
 	case 0:
 	case 1:
-		expect(w, d, "ROOM_JOIN", ask(w, d, "ROOM_JOIN", "\"roomId\":\"room\""), "ok");
-		// Its own lost connection, if there is one, is replaced.
-		model_joined(&w->model, d, w->now_us);
+		step_join(w, d);
 		break;
 	case 2:
 		step_gate(w, d, member);
 		break;
 	case 3:
 		expect(w, d, "ROOM_LEAVE", ask(w, d, "ROOM_LEAVE", ""), "ok");
-		model_left(&w->model, d, w->now_us);
+		model_left(&w->model, d, w->out.now_us);
 		break;
 	case 4:
 	case 5:
@@ -621,7 +688,7 @@ static void model_time(struct world *w)
 				who = d;
 			}
 		}
-		if (first > w->now_us)
+		if (first > w->out.now_us)
 			return;
 		if (who == DEVICES)
 			model_deadline(m, first);
@@ -632,16 +699,16 @@ static void model_time(struct world *w)
 
 static void step_time(struct world *w)
 {
-	uint64_t end_us = w->now_us + 1 + roll(w, 6000000);
+	uint64_t end_us = w->out.now_us + 1 + roll(w, 6000000);
 
-	while (w->wake_us != 0 && w->wake_us <= end_us) {
-		if (w->wake_us > w->now_us)
-			w->now_us = w->wake_us;
-		w->wake_us = 0;
-		core_tick(w->core);
+	while (w->out.wake_us != 0 && w->out.wake_us <= end_us) {
+		if (w->out.wake_us > w->out.now_us)
+			w->out.now_us = w->out.wake_us;
+		w->out.wake_us = 0;
+		core_tick(w->out.core);
 		model_time(w);
 	}
-	w->now_us = end_us;
+	w->out.now_us = end_us;
 	model_time(w);
 }
 
@@ -652,40 +719,42 @@ static void compare_edges(struct world *w)
 		bool open = device->claimed
 			    && (device->claim_epoch == w->model.epoch
 				    || (device->overtaken
-					    && w->now_us < device->overtaken_us + GRACE_US));
+					    && w->out.now_us < device->overtaken_us + GRACE_US));
 
-		if (!device->member)
+		if (!device->member || w->peer_of[d] == 0)
 			continue;
-		if ((w->now_us < w->peer_until[w->peer_of[d]]) != open)
+		if ((w->out.now_us < w->peer_until[w->peer_of[d]]) != open)
 			differ(w, d, "its edge", open ? "shut" : "open", open ? "open" : "shut");
 		++*w->checks;
 	}
 }
 
-static void run(uint64_t seed, unsigned policy, uint64_t *checks)
+static void run(uint64_t seed, unsigned policy, unsigned length, uint64_t *checks)
 {
 	struct world *w = calloc(1, sizeof(*w));
-	const struct core_io io
-		= {w, io_send, io_close, io_auth, io_random, io_wall_ms, io_now_us, io_wake_at};
-	struct config config;
 
-	assert_int_equal(config_init(&config), 0);
-	config.rekey_policy = policy;
-	config.key_package_rate = 0;
-	config.rekey_begin_rate = 0;
-	config.auth_deadline_sec = 0;
-	w->seed = seed;
-	w->now_us = 1;
+	assert_int_equal(config_init(&w->config), 0);
+	w->config.rekey_policy = policy;
+	w->config.key_package_rate = 0;
+	w->config.rekey_begin_rate = 0;
+	w->config.auth_deadline_sec = 0;
+	w->config.numbering = seed % 2 == 0 ? NUMBERING_FRESH : NUMBERING_CLOCK;
+	w->out.seed = seed;
+	w->out.wall_us = WALL_US;
+	w->out.now_us = 1;
 	w->checks = checks;
 	w->model.policy = policy;
-	w->media = fake_media_create();
-	w->core = core_create(&config, &io, w->media);
-	assert_non_null(w->core);
-	fake_media_attach(w->media, true);
-	for (w->step = 0; w->step < STEPS_PER_RUN; w->step++) {
+	begin_life(w);
+	for (w->step = 0; w->step < length; w->step++) {
 		unsigned d = roll(w, DEVICES);
 
-		if (roll(w, 6) == 0)
+		// Enough for a few epochs more than the clock has by itself.
+		w->out.now_us += 10;
+		if (roll(w, 200) == 0)
+			step_death(w);
+		else if (roll(w, 100) == 0)
+			step_plane(w);
+		else if (roll(w, 6) == 0)
 			step_time(w);
 		else if (w->connection[d].session == NULL)
 			step_connect(w, d);
@@ -693,30 +762,39 @@ static void run(uint64_t seed, unsigned policy, uint64_t *checks)
 			step_close(w, d);
 		else
 			step_request(w, d);
-		read_programme(w, d);
+		read_programme(w);
 		compare_edges(w);
+		if (w->model.epoch > w->highest_epoch)
+			w->highest_epoch = w->model.epoch;
 	}
 	for (unsigned d = 0; d < DEVICES; d++) {
 		if (w->connection[d].session != NULL)
 			core_session_close(w->connection[d].session, true);
 	}
-	core_destroy(w->core);
+	core_destroy(w->out.core);
 	fake_media_destroy(w->media);
-	config_fini(&config);
+	config_fini(&w->config);
 	free(w);
+}
+
+static uint64_t wanted(const char *name, uint64_t otherwise)
+{
+	const char *text = getenv(name);
+
+	return text == NULL ? otherwise : strtoull(text, NULL, 10);
 }
 
 static void test_model(void **state)
 {
-	const char *wanted = getenv("SFU_MODEL_STEPS");
-	uint64_t runs = (wanted == NULL ? 100000 : strtoull(wanted, NULL, 10)) / STEPS_PER_RUN;
-	uint64_t checks = 0;
+	uint64_t steps = wanted("SFU_MODEL_STEPS", 1000000);
+	uint64_t length = wanted("SFU_MODEL_LENGTH", 500);
+	uint64_t runs = steps / length, checks = 0;
 
 	(void)state;
 	for (uint64_t i = 0; i < runs; i++)
-		run(i + 1, (unsigned)(i % 3), &checks);
-	printf("%llu steps, %llu edges compared\n", (unsigned long long)(runs * STEPS_PER_RUN),
-		(unsigned long long)checks);
+		run(i + 1, (unsigned)(i % 3), (unsigned)length, &checks);
+	printf("%llu sequences of %llu steps, %llu edges compared\n", (unsigned long long)runs,
+		(unsigned long long)length, (unsigned long long)checks);
 	assert_true(runs == 0 || checks > 0);
 }
 

@@ -8,6 +8,7 @@
 #include "sfu-ctl/core.h"
 #include "sfu-ctl/log.h"
 #include "tests/unit/fake_media.h"
+#include "tests/unit/outside.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,6 +16,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <errno.h>
 #include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,7 +41,7 @@ struct auth_call {
 };
 
 struct world {
-	struct core *core;
+	struct outside out;
 	struct media *media;
 	struct connection connections[CONNECTIONS];
 	struct auth_call auths[CONNECTIONS * 4];
@@ -48,14 +50,12 @@ struct world {
 	char tokens[REMEMBERED][40]; /* resumeTokens */
 	unsigned token_count;
 	char begin_id[40]; /* msgId of the last REKEY_BEGIN that was relayed */
-	uint64_t seed, now_us, wake_us;
 	bool attached;
 };
 
 static uint32_t roll(struct world *w, uint32_t sides)
 {
-	w->seed = w->seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-	return (uint32_t)(w->seed >> 33) % sides;
+	return outside_roll(&w->out, sides);
 }
 
 static void remember_in(
@@ -111,43 +111,22 @@ static void io_close(void *ctx, void *conn, uint16_t code, const char *reason)
 	c->closing = true;
 }
 
-static void io_auth(
+static int io_auth(
 	void *ctx, uint64_t session_id, uint64_t request_id, const char *token, size_t len)
 {
 	struct world *w = ctx;
 
+	if (roll(w, 30) == 0)
+		return -ENOMEM;
 	for (size_t i = 0; i < CONNECTIONS * 4; i++) {
 		if (!w->auths[i].used) {
 			w->auths[i] = (struct auth_call){session_id, request_id,
 				len > 0 ? (unsigned)(unsigned char)token[0] % 3 : 0, true};
-			return;
+			return 0;
 		}
 	}
 	fail_msg("too many AUTHs");
-}
-
-static void io_random(void *ctx, void *out, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		((uint8_t *)out)[i] = (uint8_t)roll(ctx, 256);
-}
-
-static uint64_t io_wall_ms(void *ctx)
-{
-	return ((struct world *)ctx)->now_us / 1000;
-}
-
-static uint64_t io_now_us(void *ctx)
-{
-	return ((struct world *)ctx)->now_us;
-}
-
-static void io_wake_at(void *ctx, uint64_t at_us)
-{
-	struct world *w = ctx;
-
-	if (w->wake_us == 0 || at_us < w->wake_us)
-		w->wake_us = at_us;
+	return 0;
 }
 
 static void answer_auths(struct world *w)
@@ -160,7 +139,7 @@ static void answer_auths(struct world *w)
 		if (!a.used || roll(w, 3) == 0)
 			continue;
 		w->auths[i].used = false;
-		core_auth_result(w->core, a.session_id, a.request_id,
+		core_auth_result(w->out.core, a.session_id, a.request_id,
 			roll(w, 8) == 0 ? AUTH_REFUSED : AUTH_ACCEPTED, users[a.user]);
 	}
 }
@@ -219,7 +198,7 @@ static void speak(struct world *w, struct connection *c)
 
 	if (c->session == NULL) {
 		memset(c, 0, sizeof(*c));
-		c->session = core_session_open(w->core, c, "192.0.2.9");
+		c->session = core_session_open(w->out.core, c, "192.0.2.9");
 		assert_non_null(c->session);
 		return;
 	}
@@ -272,19 +251,16 @@ static void disturb(struct world *w)
 		}
 		break;
 	default:
-		w->now_us += roll(w, 20000000);
-		if (w->wake_us != 0 && w->wake_us <= w->now_us) {
-			w->wake_us = 0;
-			core_tick(w->core);
-		}
+		if (roll(w, 4) == 0)
+			w->out.now_us += roll(w, 20000000); // it stands still
+		outside_pass(&w->out, roll(w, 20000000));
 	}
 }
 
 static void run(uint64_t seed, bool media_mode)
 {
 	struct world *w = calloc(1, sizeof(*w));
-	const struct core_io io
-		= {w, io_send, io_close, io_auth, io_random, io_wall_ms, io_now_us, io_wake_at};
+	const struct core_io io = outside_io(&w->out, io_send, io_close, io_auth);
 	struct core_figures figures;
 	struct config config;
 
@@ -294,12 +270,12 @@ static void run(uint64_t seed, bool media_mode)
 	config.rekey_policy = (uint32_t)(seed % 3);
 	config.join_token = (uint32_t)(seed / 3 % 2);
 	config.committer_ready = seed % 5 == 0;
-	w->seed = seed;
-	w->now_us = 1;
+	w->out.seed = seed;
+	w->out.now_us = 1;
 	if (media_mode)
 		w->media = fake_media_create();
-	w->core = core_create(&config, &io, w->media);
-	assert_non_null(w->core);
+	w->out.core = core_create(&config, &io, w->media);
+	assert_non_null(w->out.core);
 	for (unsigned step = 0; step < STEPS; step++) {
 		speak(w, &w->connections[roll(w, CONNECTIONS)]);
 		if (roll(w, 4) == 0)
@@ -329,9 +305,8 @@ static void run(uint64_t seed, bool media_mode)
 		if (c->session != NULL && seed % 2 == 0)
 			core_session_close(c->session, true);
 	}
-	w->now_us += 61000000; // who may come back does not
-	core_tick(w->core);
-	core_figures(w->core, &figures);
+	outside_pass(&w->out, 61000000); // who may come back does not
+	core_figures(w->out.core, &figures);
 	if (seed % 2 == 0) {
 		assert_int_equal(figures.bound_peers, 0);
 		assert_int_equal(figures.room_peers, 0);
@@ -341,7 +316,7 @@ static void run(uint64_t seed, bool media_mode)
 		if (media_mode)
 			assert_int_equal(fake_media_objects(w->media), 0);
 	}
-	core_destroy(w->core);
+	core_destroy(w->out.core);
 	fake_media_destroy(w->media);
 	config_fini(&config);
 	free(w);

@@ -108,17 +108,17 @@ static void test_device_rate(void **state)
 	struct device_rates d;
 
 	(void)state;
-	device_rates_init(&d, 2, hash_key);
-	assert_true(device_rate_allows(&d, "ann", "phone", 5));
-	assert_true(device_rate_allows(&d, "ann", "phone", 6));
-	assert_false(device_rate_allows(&d, "ann", "phone", 7));
-	assert_true(device_rate_allows(&d, "ann", "desk", 7));
-	assert_true(device_rate_allows(&d, "bob", "phone", 7));
-	assert_true(device_rate_allows(&d, "annp", "hone", 7)); // not the same key
-	assert_false(device_rate_allows(&d, "ann", "phone", DEVICE_RATE_WINDOW_US + 4));
-	assert_true(device_rate_allows(&d, "ann", "phone", DEVICE_RATE_WINDOW_US + 5));
+	device_rates_init(&d, hash_key);
+	assert_true(device_rate_allows(&d, 2, "ann", "phone", 5));
+	assert_true(device_rate_allows(&d, 2, "ann", "phone", 6));
+	assert_false(device_rate_allows(&d, 2, "ann", "phone", 7));
+	assert_true(device_rate_allows(&d, 2, "ann", "desk", 7));
+	assert_true(device_rate_allows(&d, 2, "bob", "phone", 7));
+	assert_true(device_rate_allows(&d, 2, "annp", "hone", 7)); // not the same key
+	assert_false(device_rate_allows(&d, 2, "ann", "phone", DEVICE_RATE_WINDOW_US + 4));
+	assert_true(device_rate_allows(&d, 2, "ann", "phone", DEVICE_RATE_WINDOW_US + 5));
 	assert_int_equal(d.by_key.count, 4);
-	assert_true(device_rate_allows(&d, "cem", "phone", 3 * DEVICE_RATE_WINDOW_US));
+	assert_true(device_rate_allows(&d, 2, "cem", "phone", 3 * DEVICE_RATE_WINDOW_US));
 	assert_int_equal(d.by_key.count, 1);
 	device_rates_fini(&d);
 }
@@ -129,14 +129,14 @@ static void test_device_rate_is_bounded(void **state)
 	char device[16];
 
 	(void)state;
-	device_rates_init(&d, 1, hash_key);
+	device_rates_init(&d, hash_key);
 	for (unsigned i = 0; i < DEVICE_RATE_MAX + 5; i++) {
 		snprintf(device, sizeof(device), "%u", i);
-		assert_true(device_rate_allows(&d, "ann", device, 1));
+		assert_true(device_rate_allows(&d, 1, "ann", device, 1));
 	}
 	assert_int_equal(d.by_key.count, DEVICE_RATE_MAX);
-	assert_true(device_rate_allows(&d, "ann", "0", 1)); // forgotten
-	assert_false(device_rate_allows(&d, "ann", "10", 1));
+	assert_true(device_rate_allows(&d, 1, "ann", "0", 1)); // forgotten
+	assert_false(device_rate_allows(&d, 1, "ann", "10", 1));
 	device_rates_fini(&d);
 }
 

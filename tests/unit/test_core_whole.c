@@ -91,7 +91,7 @@ static const struct script key_rows[] = {
 				"'retryable':true}\nA> REKEY_COMMIT {'epoch':1}\nA< "
 				"REKEY_COMMIT\nA< ACK ok\ntime 60000\nA> REKEY_BEGIN\nA< "
 				"REKEY_BEGIN\nA< ACK ok\n"},
-	{"B5 policy relay: nothing is required, nothing aborted", 0, "",
+	{"B5 C8 policy relay: nothing is required, nothing aborted", 0, "",
 		READY("A", "a") READY("B", "b") "A< PEER_JOINED\nA-\nA> REKEY_BEGIN {'epoch':1}\n"
 						"A~\nB~\ntime 100000\nA-\nB-\nclose A\nB< "
 						"PEER_LEFT\nB-\n"},
@@ -116,13 +116,13 @@ static const struct script key_rows[] = {
 	  "< ACK ok\n"
 
 static const struct script policy_rows[] = {
-	{"B5 leader: REKEY_REQUIRED when a member joins, after the ACK", 0, LEADER,
+	{"B5 C27 leader: REKEY_REQUIRED when a member joins, after the ACK", 0, LEADER,
 		MEMBER("A", "a") IN("B", "b") "A-\nB> ROOM_JOIN {'roomId':'room'}\nB< "
 					      "ROOM_JOIN_OK\nB< E2EE_POLICY\nB< ROOM_SNAPSHOT\n"
 					      "B< ACK ok\n" REQUIRED("B", "member_join", "0",
 						      "dev-A") "B-\nA< PEER_JOINED\n" REQUIRED("A",
 						      "member_join", "0", "dev-A") "A-\n"},
-	{"B5 … when one leaves, with the leader that is left", 0, LEADER,
+	{"B5 C30 … when one leaves, with the leader that is left", 0, LEADER,
 		THREE "close A\nB< PEER_LEFT\n" REQUIRED(
 			"B", "member_leave", "0", "dev-B") "B-\nC< PEER_LEFT\n" REQUIRED("C",
 			"member_leave", "0", "dev-B") "C-\n"},
@@ -132,7 +132,7 @@ static const struct script policy_rows[] = {
 	{"B5 … when a device joins again", 0, LEADER,
 		TWO "B> ROOM_JOIN {'roomId':'room'}\nB~\nA< PEER_JOINED\n" REQUIRED(
 			"A", "member_join", "0", "dev-A") "A-\n"},
-	{"B5 leader: BEGIN and COMMIT of another", 0, LEADER,
+	{"B5 C8 leader: BEGIN and COMMIT of another", 0, LEADER,
 		TWO "B> REKEY_BEGIN {'epoch':1}\nB< ACK UNAUTHORIZED {'message':'Not the rekey "
 		    "leader','retryable':false}\nB> REKEY_COMMIT {'epoch':1}\nB< ACK UNAUTHORIZED "
 		    "{'message':'Not the rekey leader'}\nB> REKEY_COMMIT {'epoch':0}\nB< ACK "
@@ -161,7 +161,7 @@ static const struct script policy_rows[] = {
 	{"B5 COMMIT of another epoch than was begun", 0, LEADER,
 		TWO BEGIN_TWO "A> REKEY_COMMIT {'epoch':2}\nA< ACK E2EE_EPOCH_MISMATCH "
 			      "{'details':{'expectedEpoch':1}}\nA-\nB-\n"},
-	{"B5 quorum: COMMIT before all have acknowledged", 0, QUORUM,
+	{"B5 C8 quorum: COMMIT before all have acknowledged", 0, QUORUM,
 		THREE BEGIN_THREE
 		"A> REKEY_COMMIT {'epoch':1}\nA< ACK E2EE_KEY_SYNC_FAILED {'retryable':true,"
 		"'details':{'ack':0,'need':2}}\n" ACK_BEGIN("B") "A~\nC~\nA> REKEY_COMMIT "
@@ -293,7 +293,7 @@ static const struct script policy_rows[] = {
 	}
 
 static const struct script token_rows[] = {
-	{"B4 off: no token, none looked at", 0, "",
+	{"B4 C25 off: no token, none looked at", 0, "",
 		IN("A", "ann") "A> ROOM_CREATE {'roomId':'room','allowedUserIds':7}\nA< "
 			       "ROOM_CREATED "
 			       "{'joinToken':'-'}\nA< ACK ok\nA-\nA> ROOM_JOIN "
@@ -351,7 +351,7 @@ static const struct script token_rows[] = {
 		IN("A", "cem") "A> ROOM_JOIN {'roomId':'room','joinToken':" GOOD_TOKEN
 			       "}\nA< ACK UNAUTHORIZED {'message':'User not authorized for this "
 			       "call'}\nA-\nfigures {'rooms':0}\n"},
-	{"B4 require: for another room", 0, REQUIRE,
+	{"B4 C25 require: for another room", 0, REQUIRE,
 		IN("A", "ann") "A> ROOM_JOIN {'roomId':'other','joinToken':" GOOD_TOKEN
 			       "}\nA< ACK UNAUTHORIZED\n"},
 	{"B4 require: the same token serves several devices", 0, REQUIRE,
@@ -541,7 +541,7 @@ static const struct script limit_rows[]
 		{"B10 insecure transport", 0, "secure=1", "open A\ninsecure A\nA closed 4003\n"},
 		{"B10 … allowed by default", 0, "",
 			"open A\ninsecure A\nA closed 0\nA> PING\nA< ACK ok\n"},
-		{"B10 token expiry: AUTH_FAIL without seq, 4001", 0, "auth_recheck_sec=60",
+		{"B10 C21 token expiry: AUTH_FAIL without seq, 4001", 0, "auth_recheck_sec=60",
 			MEMBER("A", "a")
 				MEMBER("B", "b") "A> AUTH {'accessToken':'user-a'}\nA~\nexpires A "
 						 "90\ntime 60000\nA-\nA "

@@ -135,8 +135,11 @@ static const struct {
 } numbers[] = {
 	{"SFU_RTC_MIN_PORT", 1, 65535, "40000"},
 	{"SFU_DP_WORKERS", 1, 15, "1"},
+	{"SFU_DP_CONSENT_SEC", 2, 120, "30"},
 	{"SFU_DP_MEMORY_MB", 128, 1048576, "256"},
 	{"SFU_DP_MBUFS", 2047, 16777215, "16383"},
+	{"SFU_DP_HISTORY_PACKETS", 0, 16777215, "0"},
+	{"SFU_DP_HISTORY_MS", 100, 5000, "1000"},
 	{"SFU_DP_MAX_ROOMS", 1, 1048576, "4096"},
 	{"SFU_DP_MAX_PEERS", 1, 1048576, "16384"},
 	{"SFU_DP_MAX_TRANSPORTS", 1, 1048576, "4096"},
@@ -149,7 +152,9 @@ static const struct {
 	const char *words[5]; /* the first is the default */
 } choices[] = {
 	{"SFU_DP_POLLING", {"adaptive", "busy"}},
+	{"SFU_DP_TURN_CLOCK", {"cycles", "processor"}},
 	{"SFU_DP_HUGEPAGES", {"auto", "on", "off"}},
+	{"SFU_DP_STANDBY", {"off", "on"}},
 	{"SFU_DP_LOG_LEVEL", {"info", "error", "warn", "debug"}},
 };
 
@@ -412,7 +417,7 @@ static void help_lists_every_setting(void **state)
 
 static void the_profiles_that_we_ship_load(void **state)
 {
-	static const char *const must[] = {"demo.conf", "netns.conf", "vfio.conf"};
+	static const char *const must[] = {"demo.conf", "memif.conf", "netns.conf", "vfio.conf"};
 	unsigned found = 0, profiles = 0;
 	struct dirent *entry;
 	DIR *dir = opendir(DP_PROFILES);

@@ -298,8 +298,39 @@ static void what_is_set_once_cannot_be_set_again(void **state)
 	assert_int_equal(world_apply(w, &cmd), SFU_STATUS_OK);
 	cmd = transport(0, 1, H(0, 1), 1);
 	cmd.version = 2;
-	cmd.u.transport.pwd[0] = 'q';
+	cmd.u.transport.direction = 2;
 	assert_int_equal(world_apply(w, &cmd), SFU_STATUS_UNSUPPORTED);
+	// ICE restart.
+	cmd.u.transport.direction = 1;
+	cmd.u.transport.ufrag[0] = 'v';
+	cmd.u.transport.pwd[0] = 'q';
+	assert_int_equal(world_apply(w, &cmd), SFU_STATUS_OK);
+	assert_true(ufrag_find(w->ufrags, (const uint8_t *)"v0.1", 4) == H(0, 1));
+	assert_true(ufrag_find(w->ufrags, (const uint8_t *)"u0.1", 4) == H(0, 1));
+	world_close(w);
+}
+
+static void a_key_frame_is_asked_for_who_can_get_it(void **state)
+{
+	struct world *w = small_call();
+	struct producer *p = &w->objects.producers[0];
+	struct sfu_command cmd = consumer(0, 1, H(1, 1), H(0, 1), 2000);
+	const struct sfu_command ask = {.type = SFU_CMD_KEY_FRAME, .handle = H(0, 1), .version = 1};
+
+	(void)state;
+	p->put.kind = SFU_VIDEO; // the call is audio
+	for (int keyed = 0; keyed < 2; keyed++) {
+		if (keyed)
+			assert_int_equal(apply(w, keys(H(1, 1))), SFU_STATUS_OK);
+		for (uint32_t flags = SFU_CONSUMER_PAUSED + 1; flags-- > 0;) {
+			cmd.version++;
+			cmd.u.consumer.flags = flags;
+			assert_int_equal(world_apply(w, &cmd), SFU_STATUS_OK);
+		}
+		assert_int_equal(atomic_exchange(&p->key_frame_wanted, 0), keyed);
+		assert_int_equal(apply(w, ask), SFU_STATUS_OK);
+		assert_int_equal(atomic_exchange(&p->key_frame_wanted, 0), keyed);
+	}
 	world_close(w);
 }
 
@@ -318,16 +349,34 @@ static void an_ssrc_is_given_once_under_one_key(void **state)
 	cmd.u.consumer.rtx_ssrc = 2000;
 	assert_int_equal(world_apply(w, &cmd), SFU_STATUS_SSRC_USED);
 	for (uint32_t i = 0; i < 100; i++) {
-		// In no order, and many.
-		cmd = consumer(0, 2 + i, H(1, 1), H(0, 1), 3000 + (i * 37) % 100 * 2);
+		// Rising, as they have to.
+		cmd = consumer(0, 2 + i, H(1, 1), H(0, 1), 3000 + 2 * i);
 		cmd.u.consumer.rtx_ssrc = cmd.u.consumer.ssrc + 1;
 		assert_int_equal(world_apply(w, &cmd), SFU_STATUS_OK);
 		assert_int_equal(delete_one(w, SFU_CMD_DELETE_CONSUMER, cmd.handle), SFU_STATUS_OK);
 		world_turn(w);
 	}
-	for (uint32_t ssrc = 3000; ssrc < 3200; ssrc++)
-		assert_int_equal(
-			apply(w, consumer(0, 500, H(1, 1), H(0, 1), ssrc)), SFU_STATUS_SSRC_USED);
+	// However many there were, and also for a successor.
+	for (unsigned life = 0; life < 2; life++) {
+		for (uint32_t ssrc = 3000; ssrc < 3200; ssrc++)
+			assert_int_equal(apply(w, consumer(0, 499, H(1, 1), H(0, 1), ssrc)),
+				SFU_STATUS_SSRC_USED);
+		assert_int_equal(apply(w, consumer(1 + life, 1, H(1, 1), H(0, 1), 3200 + life)),
+			SFU_STATUS_OK);
+		w = world_die(w, 2);
+		assert_non_null(w);
+	}
+	// One that lives between such as are gone is made again all the same.
+	assert_int_equal(delete_one(w, SFU_CMD_DELETE_CONSUMER, H(2, 1)), SFU_STATUS_OK);
+	w = world_die(w, 2);
+	assert_non_null(w);
+	assert_int_equal(atomic_load(&w->objects.consumers[1].handle), H(1, 1));
+	assert_int_equal(apply(w, consumer(2, 2, H(1, 1), H(0, 1), 3200)), SFU_STATUS_SSRC_USED);
+	assert_int_equal(apply(w, consumer(2, 2, H(1, 1), H(0, 1), 3201)), SFU_STATUS_SSRC_USED);
+	assert_int_equal(apply(w, consumer(2, 2, H(1, 1), H(0, 1), 3202)), SFU_STATUS_OK);
+	assert_int_equal(delete_one(w, SFU_CMD_DELETE_CONSUMER, H(1, 1)), SFU_STATUS_OK);
+	assert_int_equal(delete_one(w, SFU_CMD_DELETE_CONSUMER, H(2, 2)), SFU_STATUS_OK);
+	world_turn(w);
 	// Another transport has other keys.
 	assert_int_equal(apply(w, transport(2, 1, H(1, 1), 2)), SFU_STATUS_OK);
 	assert_int_equal(apply(w, consumer(0, 500, H(2, 1), H(0, 1), 2000)), SFU_STATUS_OK);
@@ -397,8 +446,10 @@ static void the_end_of_a_producer_takes_little_memory(void **state)
 		assert_int_equal(apply(w, consumer(i, 1, H(i, 1), H(0, 1), 2000)), SFU_STATUS_OK);
 	}
 	world_turn(w);
-	programme_reclaim(w->programme);
-	world_turn(w);
+	do {
+		world_turn(w);
+		programme_figures(w->programme, &f);
+	} while (f.retired);
 	before = mallinfo2().uordblks;
 	assert_int_equal(delete_one(w, SFU_CMD_DELETE_PRODUCER, H(0, 1)), SFU_STATUS_OK);
 	assert_true(mallinfo2().uordblks < before + n * 100);
@@ -432,6 +483,95 @@ static void a_slot_is_reused_only_when_no_worker_can_look(void **state)
 	assert_int_equal(c->put.ssrc, 0);
 	assert_null(atomic_load(&w->objects.transports[0].keys));
 	assert_int_equal(apply(w, transport(0, 2, H(0, 1), 1)), SFU_STATUS_OK);
+	world_close(w);
+}
+
+/** Everything of the small call, one object at a time; the process dies after the given part. */
+static void remove_in_parts(unsigned type, uint32_t left, unsigned die_after)
+{
+	struct sfu_command cmd = {.type = type, .handle = H(0, 1)};
+	struct world *w = small_call();
+	struct programme_figures f;
+	uint32_t status = SFU_STATUS_OK;
+	unsigned parts = 1;
+
+	assert_int_equal(apply(w, keys(H(1, 1))), SFU_STATUS_OK);
+	world_turn(w);
+	for (; parts <= die_after && !programme_go_on(w->programme, &cmd, 1, &status); parts++) {
+		struct worker_notice n = {.kind = NOTICE_CLAIMED, .transport = H(1, 1)};
+
+		// What goes on meanwhile finds neither what is gone nor what is going.
+		programme_notice(w->programme, &w->workers[0], &n);
+		n.kind = NOTICE_RESTARTED;
+		programme_notice(w->programme, &w->workers[0], &n);
+		world_turn(w);
+	}
+	if (parts > die_after)
+		w = world_die(w, 2);
+	assert_non_null(w);
+	assert_int_equal(status == SFU_STATUS_OK || parts > die_after, 1);
+	world_turn(w);
+	programme_figures(w->programme, &f);
+	assert_int_equal(f.rooms + f.peers + f.transports + f.producers + f.consumers, left);
+	assert_int_equal(apply(w, cmd), SFU_STATUS_NO_OBJECT);
+	world_close(w);
+}
+
+static void a_removal_in_parts_is_the_same_removal(void **state)
+{
+	(void)state;
+	for (unsigned die_after = 1; die_after < 10; die_after++) {
+		remove_in_parts(SFU_CMD_DELETE_ROOM, 0, die_after);
+		remove_in_parts(SFU_CMD_DELETE_PEER, 3, die_after);
+		remove_in_parts(SFU_CMD_DELETE_TRANSPORT, 4, die_after);
+		remove_in_parts(SFU_CMD_DELETE_PRODUCER, 5, die_after);
+	}
+}
+
+static void a_part_is_as_large_as_it_may_be(void **state)
+{
+	struct sfu_command cmd = {.type = SFU_CMD_DELETE_ROOM, .handle = H(0, 1)};
+	struct world *w = small_call();
+	uint32_t status, there = 7;
+
+	(void)state;
+	for (bool done = false; !done;) {
+		struct programme_figures f;
+
+		done = programme_go_on(w->programme, &cmd, 2, &status);
+		there -= done ? 1 : 2;
+		programme_figures(w->programme, &f);
+		assert_int_equal(
+			f.rooms + f.peers + f.transports + f.producers + f.consumers, there);
+	}
+	assert_int_equal(there, 0);
+	assert_int_equal(status, SFU_STATUS_OK);
+	world_close(w);
+}
+
+static void a_put_that_has_to_wait_holds_up_nobody(void **state)
+{
+	struct sfu_command put = transport(0, 2, H(0, 1), 1);
+	struct world *w = small_call();
+	uint32_t status = SFU_STATUS_OK;
+
+	(void)state;
+	assert_int_equal(delete_one(w, SFU_CMD_DELETE_TRANSPORT, H(0, 1)), SFU_STATUS_OK);
+	for (unsigned i = 0; i < 10; i++)
+		assert_false(programme_go_on(w->programme, &put, 1, &status));
+	world_turn(w);
+	assert_true(programme_go_on(w->programme, &put, 1, &status));
+	assert_int_equal(status, SFU_STATUS_OK);
+	// One that is given up has changed nothing, also for a successor.
+	assert_int_equal(delete_one(w, SFU_CMD_DELETE_TRANSPORT, H(0, 2)), SFU_STATUS_OK);
+	put = transport(0, 3, H(0, 1), 1);
+	assert_false(programme_go_on(w->programme, &put, 1, &status));
+	assert_int_equal(programme_give_up(w->programme), SFU_STATUS_OCCUPIED);
+	world_turn(w);
+	w = world_die(w, 2);
+	assert_non_null(w);
+	assert_int_equal(delete_one(w, SFU_CMD_DELETE_TRANSPORT, H(0, 3)), SFU_STATUS_NO_OBJECT);
+	assert_int_equal(apply(w, put), SFU_STATUS_OK);
 	world_close(w);
 }
 
@@ -517,7 +657,8 @@ static void check_invariants(struct world *w)
 		for (uint32_t k = 1; l && k < l->count; k++)
 			assert_true(l->consumer[k - 1]->put.ssrc < l->consumer[k]->put.ssrc);
 		assert_true(
-			ufrag_find(w->ufrags, t->ufrag, t->ufrag_len) == atomic_load(&t->handle));
+			ufrag_find(w->ufrags, t->credentials[0].ufrag, t->credentials[0].ufrag_len)
+			== atomic_load(&t->handle));
 	}
 	assert_int_equal(in_transports, live);
 	for (uint32_t i = 0; i < o->limits.producers; i++) {
@@ -702,10 +843,14 @@ int main(void)
 		cmocka_unit_test(a_child_needs_its_parents),
 		cmocka_unit_test(versions_and_generations_decide),
 		cmocka_unit_test(what_is_set_once_cannot_be_set_again),
+		cmocka_unit_test(a_key_frame_is_asked_for_who_can_get_it),
 		cmocka_unit_test(an_ssrc_is_given_once_under_one_key),
 		cmocka_unit_test(a_parent_takes_its_children_along),
 		cmocka_unit_test(the_end_of_a_producer_takes_little_memory),
 		cmocka_unit_test(a_slot_is_reused_only_when_no_worker_can_look),
+		cmocka_unit_test(a_removal_in_parts_is_the_same_removal),
+		cmocka_unit_test(a_part_is_as_large_as_it_may_be),
+		cmocka_unit_test(a_put_that_has_to_wait_holds_up_nobody),
 		cmocka_unit_test(the_digest_names_every_object_once),
 		cmocka_unit_test(random_commands_keep_the_tables_whole),
 	};

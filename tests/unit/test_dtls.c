@@ -349,6 +349,9 @@ static void assert_keys_equal(struct pair *p, uint16_t profile)
 	assert_memory_equal(keys.server_salt, m + 2 * k + s, s);
 	dtls_keys_wipe(&keys);
 	assert_int_equal(keys.profile, 0);
+	// Once, and they are not made again.
+	assert_int_equal(dtls_session_export(p->server, &keys), -EALREADY);
+	assert_int_equal(keys.key_bytes, 0);
 }
 
 static void assert_no_keys(struct pair *p)
@@ -523,7 +526,9 @@ static void test_bad_network(void **state)
 static void test_final_flight_repeated(void **state)
 {
 	struct pair *p = pair_create(NULL);
+	struct dtls_srtp_keys keys;
 	struct datagram last;
+	uint8_t material[56];
 
 	(void)state;
 	set_fingerprint(p, p->fingerprint);
@@ -533,6 +538,8 @@ static void test_final_flight_repeated(void **state)
 	last = *pop(&p->to_server);
 	to_server(p, &last);
 	assert_int_equal(dtls_session_state(p->server), DTLS_CONNECTED);
+	// Also by a session that has forgotten what its keys were made from.
+	assert_int_equal(dtls_session_export(p->server, &keys), 0);
 	for (int i = 0; i < 5; i++) {
 		while (pop(&p->to_client) != NULL)
 			;
@@ -543,7 +550,14 @@ static void test_final_flight_repeated(void **state)
 		assert_true(waiting(&p->to_client) > 0);
 	}
 	settle(p);
-	assert_keys_equal(p, SFU_SRTP_AEAD_AES_128_GCM);
+	assert_true(p->client_done);
+	assert_int_equal(SSL_export_keying_material(p->client, material, sizeof(material),
+				 EXPORTER_LABEL, strlen(EXPORTER_LABEL), NULL, 0, 0),
+		1);
+	assert_memory_equal(keys.client_key, material, 16);
+	SSL_shutdown(p->client);
+	settle(p);
+	assert_int_equal(dtls_session_state(p->server), DTLS_CLOSED);
 	pair_destroy(p);
 }
 
@@ -829,7 +843,7 @@ static void test_garbage(void **state)
 	feed_garbage(p, &seed);
 	memcpy(d.octets, alert, sizeof(alert));
 	to_server(p, &d);
-	assert_keys_equal(p, SFU_SRTP_AEAD_AES_128_GCM);
+	assert_int_equal(dtls_session_state(p->server), DTLS_CONNECTED);
 	SSL_shutdown(p->client); /* and it still listens to the real one */
 	settle(p);
 	assert_int_equal(dtls_session_state(p->server), DTLS_CLOSED);

@@ -316,7 +316,47 @@ static void test_window_moves(void **state)
 	assert_true(w.count > 50);
 }
 
-/* The reference's vectors: key 00..0f, input 00..len-1. */
+/* Ids that come, come again and are forgotten, against a list: small windows, so that runs of cells meet. */
+static void test_window_random(void **state)
+{
+	static struct env_slot slots[40];
+	static unsigned list[40]; /* ids in the window, the oldest first */
+	uint64_t seed = 7;
+
+	(void)state;
+	for (unsigned capacity = 1; capacity <= 40; capacity++) {
+		struct env_window w;
+		struct env_result r;
+		unsigned count = 0, seq = 0, at;
+		char id[16];
+
+		env_window_init(&w, slots, capacity);
+		for (unsigned step = 0; step < 20000; step++) {
+			seed = seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+			unsigned which = (unsigned)(seed >> 33) % (2 * capacity + 3);
+
+			snprintf(id, sizeof(id), "%u", which);
+			for (at = 0; at < count && list[at] != which; at++)
+				;
+			env_window_prefetch(&w);
+			if (at < count) {
+				assert_int_equal(check(&w, id, 1, &r), ENV_DUPLICATE);
+				assert_int_equal(r.outcome, which + 1000);
+				assert_int_equal(r.ticket, w.accepted - count + at);
+				continue;
+			}
+			assert_int_equal(check(&w, id, ++seq, &r), ENV_ACCEPT);
+			assert_true(env_record_outcome(&w, r.ticket, which + 1000));
+			assert_int_equal(r.evicted, count == capacity);
+			if (count == capacity) {
+				assert_int_equal(r.released, list[0] + 1000);
+				memmove(list, list + 1, --count * sizeof(list[0]));
+			}
+			list[count++] = which;
+		}
+	}
+}
+
 /* B9: ids of an older window are known, pending tickets stay good, for all fills of both. */
 static void test_window_adopts(void **state)
 {
@@ -363,6 +403,7 @@ static void test_window_adopts(void **state)
 	}
 }
 
+/* The reference's vectors: key 00..0f, input 00..len-1. */
 static void test_siphash(void **state)
 {
 	static const struct {
@@ -437,6 +478,7 @@ int main(void)
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_window),
 		cmocka_unit_test(test_window_moves),
+		cmocka_unit_test(test_window_random),
 		cmocka_unit_test(test_window_adopts),
 		cmocka_unit_test(test_siphash),
 		cmocka_unit_test(test_h264_profiles),

@@ -278,10 +278,47 @@ static void test_cut(void **state)
 		check(good, len, JSON_SCAN_NOT_JSON);
 }
 
+static void test_member(void **state)
+{
+	static const struct {
+		const char *text, *value; /* "" = none */
+		enum json_scan_status status;
+	} rows[] = {
+		{"{\"msgId\":\"m\"}", "\"m\"", JSON_SCAN_OK},
+		{"{ \"msgId\" : 5.0e1 , \"a\":1}", "5.0e1", JSON_SCAN_OK},
+		{"{\"msgId\":null}", "null", JSON_SCAN_OK},
+		{"{\"ms\\u0067Id\":true}", "true", JSON_SCAN_OK},
+		{"{\"a\":{\"msgId\":1}}", "", JSON_SCAN_OK},
+		{"[{\"msgId\":1}]", "", JSON_SCAN_OK},
+		{"[\"msgId\",1]", "", JSON_SCAN_OK},
+		{"{\"msgId\":[1],\"a\":2}", "", JSON_SCAN_OK},
+		{"{\"msgId\":{},\"a\":2}", "", JSON_SCAN_OK},
+		{"{\"a\":1,\"a\":2,\"msgId\":\"m\"}", "\"m\"", JSON_SCAN_DUPLICATE_KEY},
+		{"{\"msgId\":1,\"msgId\":2}", "", JSON_SCAN_DUPLICATE_KEY},
+		{"{\"msgId\":1,\"msgId\":2,\"msgId\":3}", "", JSON_SCAN_DUPLICATE_KEY},
+		{"{\"a\":\"\\ud800\",\"msgId\":\"m\"}", "\"m\"", JSON_SCAN_LONE_SURROGATE},
+		{"{\"msgId\":\"\\ud800\"}", "", JSON_SCAN_LONE_SURROGATE},
+		{"{\"msgId\":\"m\",\"a\":[[[[[[[[[[[[[[[[[", "\"m\"", JSON_SCAN_TOO_DEEP},
+		{"{\"msgId\":\"m\"", "", JSON_SCAN_NOT_JSON},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct json_scan_span span;
+
+		assert_int_equal(
+			json_scan_member(rows[i].text, strlen(rows[i].text), "msgId", &span),
+			rows[i].status);
+		assert_int_equal(span.len, strlen(rows[i].value));
+		assert_memory_equal(rows[i].text + span.offset, rows[i].value, span.len);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_syntax),
+		cmocka_unit_test(test_member),
 		cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_utf8),
 		cmocka_unit_test(test_escapes_refused),

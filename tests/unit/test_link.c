@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -224,9 +225,10 @@ static int raw_welcome(int fd, struct sfu_welcome *welcome, int fds[3])
 	return (int)n;
 }
 
+/** Turns enough for an attach, which takes its memory in pieces. */
 static void poll_some(struct link *dp)
 {
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 64; i++)
 		link_poll(dp, now_us());
 }
 
@@ -375,7 +377,8 @@ static void refuses_what_is_no_hello(void **state)
 		int status;
 	} rows[] = {
 		{"another version", 32, SFU_ABI_MAGIC, SFU_ABI_VERSION + 1, 0, SFU_WELCOME_VERSION},
-		{"a longer hello of another version", 64, SFU_ABI_MAGIC, 2, 0, SFU_WELCOME_VERSION},
+		{"a longer hello of another version", 64, SFU_ABI_MAGIC, SFU_ABI_VERSION + 1, 0,
+			SFU_WELCOME_VERSION},
 		{"wrong magic", 32, 1, SFU_ABI_VERSION, 0, SFU_WELCOME_MALFORMED},
 		{"reserved set", 32, SFU_ABI_MAGIC, SFU_ABI_VERSION, 1, SFU_WELCOME_MALFORMED},
 		{"short", 31, SFU_ABI_MAGIC, SFU_ABI_VERSION, 0, SFU_WELCOME_MALFORMED},
@@ -447,12 +450,41 @@ static void a_second_control_plane_is_told_busy(void **state)
 	assert_int_equal(welcome.status, SFU_WELCOME_BUSY);
 	assert_true(link_attached(w->dp));
 	close(fd);
+	// Nor while the attach of another is being made; who leaves meanwhile, or goes on talking, has
+	// left.
+	raw_detach(&raw);
+	for (int talks = 0; talks < 2; talks++) {
+		int first = raw_connect(w->path);
+
+		poll_some(w->dp);
+		send(first, &good_hello, sizeof(good_hello), 0);
+		link_poll(w->dp, now_us());
+		fd = raw_connect(w->path);
+		send(fd, &good_hello, sizeof(good_hello), 0);
+		for (int i = 0; i < 3; i++)
+			link_poll(w->dp, now_us());
+		assert_int_equal(raw_welcome(fd, &welcome, NULL), sizeof(welcome));
+		assert_int_equal(welcome.status, SFU_WELCOME_BUSY);
+		if (talks)
+			send(first, "x", 1, 0);
+		else
+			close(first);
+		poll_some(w->dp);
+		assert_false(link_attached(w->dp));
+		if (talks)
+			close(first);
+		close(fd);
+	}
+	raw_attach(w, &raw);
 	// The successor's hello in the same turn as the death of the first.
 	fd = raw_connect(w->path);
 	poll_some(w->dp);
 	raw_detach(&raw);
 	send(fd, &good_hello, sizeof(good_hello), 0);
 	link_poll(w->dp, now_us());
+	assert_false(link_attached(w->dp));
+	assert_false(link_prepare_sleep(w->dp));
+	poll_some(w->dp);
 	assert_int_equal(raw_welcome(fd, &welcome, raw.fds), sizeof(welcome));
 	assert_int_equal(welcome.status, SFU_WELCOME_OK);
 	for (int i = 0; i < 3; i++)
@@ -516,6 +548,29 @@ static void a_hostile_control_plane_is_detached(void **state)
 	send(raw.socket, "x", 1, 0);
 	poll_some(w->dp);
 	assert_false(link_attached(w->dp));
+	raw_detach(&raw);
+}
+
+static void who_was_detached_wakes_nobody(void **state)
+{
+	struct world *w = *state;
+	struct sfu_command command;
+	struct sfu_ring *ring;
+	struct pollfd fd;
+	uint64_t one = 1;
+	struct raw raw;
+
+	dp_start(w);
+	raw_attach(w, &raw);
+	assert_int_equal(write(raw.fds[1], &one, sizeof(one)), sizeof(one));
+	ring = (void *)(raw.region + raw.header.ring[SFU_RING_CMD].offset_bytes);
+	atomic_store(&ring->head, 1u << 20);
+	assert_false(link_pop_command(w->dp, &command));
+	assert_false(link_attached(w->dp));
+	// It keeps its eventfds, which are ours as well, and writes on.
+	assert_int_equal(write(raw.fds[1], &one, sizeof(one)), sizeof(one));
+	fd = (struct pollfd){.fd = link_fd(w->dp), .events = POLLIN};
+	assert_int_equal(poll(&fd, 1, 0), 0);
 	raw_detach(&raw);
 }
 
@@ -958,6 +1013,7 @@ int main(void)
 		TEST(a_second_control_plane_is_told_busy),
 		TEST(the_region_keeps_its_size),
 		TEST(a_hostile_control_plane_is_detached),
+		TEST(who_was_detached_wakes_nobody),
 		TEST(blocking_eventfds_do_not_block_us),
 		TEST(a_hostile_data_plane_is_left),
 		TEST(a_full_ring_says_so),

@@ -52,7 +52,11 @@ struct world {
 	struct client *client; /* gets the datagrams */
 
 	/* What the notices said. */
-	int attached, detached, connected, ended;
+	int attached, detached, connected, ended, forgotten;
+	int stale;
+	struct memory *memory; /* what media tells; NULL: nobody listens */
+	bool remembers; /* its digest says what it was told */
+	uint32_t max_peers; /* 0: 16 */
 	uint64_t last_transport;
 	enum media_transport_end why;
 	bool inside; /* a media call is running: notices are a defect */
@@ -94,6 +98,32 @@ static void dp_digest(struct world *w)
 	link_push_event(w->dp, &event);
 }
 
+static enum sfu_object_kind put_kind(uint32_t type)
+{
+	switch (type) {
+	case SFU_CMD_PUT_ROOM:
+		return SFU_KIND_ROOM;
+	case SFU_CMD_PUT_PEER:
+		return SFU_KIND_PEER;
+	case SFU_CMD_PUT_TRANSPORT:
+		return SFU_KIND_TRANSPORT;
+	default:
+		return SFU_KIND_NONE;
+	}
+}
+
+static void dp_remember(struct world *w, const struct sfu_command *c)
+{
+	enum sfu_object_kind kind = put_kind(c->type);
+
+	for (size_t i = 0; i < w->items; i++)
+		if (c->type != SFU_CMD_DIGEST && w->item[i].handle == c->handle
+			&& (kind == SFU_KIND_NONE || w->item[i].kind == (uint32_t)kind))
+			w->item[i] = w->item[--w->items];
+	if (w->remembers && kind != SFU_KIND_NONE)
+		w->item[w->items++] = (struct sfu_digest_item){c->handle, kind, c->version};
+}
+
 static void dp_turn(struct world *w)
 {
 	struct sfu_command c;
@@ -110,9 +140,7 @@ static void dp_turn(struct world *w)
 			continue;
 		if (c.type == SFU_CMD_DIGEST)
 			dp_digest(w);
-		for (size_t i = 0; i < w->items; i++)
-			if (c.type != SFU_CMD_DIGEST && w->item[i].handle == c.handle)
-				w->item[i] = w->item[--w->items];
+		dp_remember(w, &c);
 		dp_ack(w, &c, w->status[c.type]);
 	}
 	while (link_pop_dtls(w->dp, &record))
@@ -130,7 +158,7 @@ static void dp_start(struct world *w)
 		.dp_instance = 1,
 		.workers = 1,
 		.max_rooms = 8,
-		.max_peers = 16,
+		.max_peers = w->max_peers == 0 ? 16 : w->max_peers,
 		.max_transports = TRANSPORTS,
 		.max_producers = 16,
 		.max_consumers = 16,
@@ -156,6 +184,16 @@ static void on_attached(void *ctx, bool attached)
 		w->attached++;
 	else
 		w->detached++;
+}
+
+static void on_forgotten(void *ctx, bool stale)
+{
+	(void)stale;
+	struct world *w = ctx;
+
+	assert_false(w->inside);
+	w->stale += stale;
+	w->forgotten++;
 }
 
 static void on_transport_end(void *ctx, uint64_t transport, enum media_transport_end why)
@@ -228,16 +266,25 @@ static void settle(struct world *w, int turns)
 	}
 }
 
+static void on_remember(void *ctx, const char *kind, const char *id, const char *text)
+{
+	struct world *w = ctx;
+
+	assert_int_equal(memory_put(w->memory, kind, id, text), 0);
+}
+
 static void media_start(struct world *w)
 {
 	const struct media_options options = {
 		.link_path = w->path,
 		.node_id = "test",
+		.remember = {w, w->memory == NULL ? NULL : on_remember},
 		.log = on_log,
 	};
 	const struct media_notices notices = {
 		.ctx = w,
 		.on_attached = on_attached,
+		.on_forgotten = on_forgotten,
 		.on_transport_end = on_transport_end,
 		.on_transport_connected = on_transport_connected,
 	};
@@ -269,6 +316,7 @@ static int teardown(void **state)
 	uv_run(&w->loop, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&w->loop), 0);
 	link_destroy(w->dp);
+	memory_destroy(w->memory);
 	rmdir(w->folder);
 	free(w);
 	return 0;
@@ -293,7 +341,9 @@ static uint64_t make_peer(struct world *w)
 {
 	uint64_t room = 0, peer = 0;
 
-	assert_int_equal(media_room_put(w->media, &room, true, 1), 0);
+	assert_int_equal(media_room_put(w->media, &room,
+				 &(struct sfu_put_room){.required = true, .epoch = 1}),
+		0);
 	assert_int_equal(media_peer_put(w->media, &peer, room, UINT64_MAX), 0);
 	return peer;
 }
@@ -324,7 +374,9 @@ static void nothing_works_without_a_data_plane(void **state)
 	assert_false(media_attached(w->media));
 	assert_null(media_info(w->media));
 	assert_null(media_stats(w->media));
-	assert_int_equal(media_room_put(w->media, &room, false, 0), -EAGAIN);
+	assert_int_equal(media_room_put(w->media, &room,
+				 &(struct sfu_put_room){.required = false, .epoch = 0}),
+		-EAGAIN);
 	media_room_delete(w->media, 12345);
 	assert_int_equal(strlen(media_fingerprint(w->media)), 95);
 }
@@ -348,6 +400,27 @@ static void orphans_are_deleted_before_attached(void **state)
 	assert_int_equal(media_stats(w->media)[SFU_STAT_forwarded], 99);
 }
 
+static void what_waits_in_the_rings_is_known(void **state)
+{
+	struct world *w = *state;
+	uint32_t depths[SFU_RING_COUNT];
+	uint64_t room = 0;
+
+	attach(w);
+	media_ring_depths(w->media, depths);
+	assert_int_equal(depths[SFU_RING_CMD], 0);
+	w->deaf = true;
+	for (uint64_t i = 1; i <= 5; i++)
+		assert_int_equal(media_room_put(w->media, &room,
+					 &(struct sfu_put_room){.required = 1, .epoch = i}),
+			0);
+	media_ring_depths(w->media, depths);
+	assert_int_equal(depths[SFU_RING_CMD], 5);
+	assert_int_equal(depths[SFU_RING_EVENT], 0);
+	assert_int_equal(depths[SFU_RING_DTLS_TO_DP], 0);
+	assert_int_equal(depths[SFU_RING_DTLS_TO_CTL], 0);
+}
+
 static void a_data_plane_that_tells_nonsense_is_not_attached(void **state)
 {
 	struct world *w = *state;
@@ -359,6 +432,9 @@ static void a_data_plane_that_tells_nonsense_is_not_attached(void **state)
 	UNTIL(w, w->seen[SFU_CMD_DIGEST] == 1);
 	link_push_event(w->dp, &event);
 	UNTIL(w, w->seen[SFU_CMD_DIGEST] == 2); // left and tried again
+	// A part of nothing is odd, but no lie.
+	event.u.digest.count = 0;
+	link_push_event(w->dp, &event);
 	event.type = SFU_EVENT_DIGEST_END;
 	event.u.digest_end.items = 5;
 	link_push_event(w->dp, &event);
@@ -410,6 +486,44 @@ static void a_transport_is_made_with_its_credentials(void **state)
 	make_transport(w, &other);
 	assert_string_not_equal(ice.ufrag, other.ufrag);
 	assert_string_not_equal(ice.pwd, other.pwd);
+}
+
+static void a_restart_changes_the_credentials_and_nothing_else(void **state)
+{
+	struct world *w = *state;
+	struct media_ice ice, again;
+	struct sfu_command before;
+	const struct sfu_command *after = &w->last[SFU_CMD_PUT_TRANSPORT];
+	struct done done = {.world = w};
+	uint64_t transport;
+	int rc;
+
+	attach(w);
+	transport = make_transport(w, &ice);
+	before = *after;
+	CALL(w, rc = media_transport_restart(w->media, transport, &again, on_done, &done));
+	assert_int_equal(rc, 0);
+	UNTIL(w, done.calls == 1);
+	assert_int_equal(done.result, MEDIA_OK);
+	assert_int_equal(after->handle, transport);
+	assert_int_equal(after->version, before.version + 1);
+	assert_int_equal(after->u.transport.peer, before.u.transport.peer);
+	assert_int_equal(after->u.transport.direction, before.u.transport.direction);
+	assert_memory_equal(after->u.transport.label, before.u.transport.label, 40);
+	assert_string_not_equal(ice.ufrag, again.ufrag);
+	assert_string_not_equal(ice.pwd, again.pwd);
+	assert_memory_equal(after->u.transport.ufrag, again.ufrag, strlen(again.ufrag));
+	assert_memory_equal(after->u.transport.pwd, again.pwd, strlen(again.pwd));
+	assert_int_equal(
+		media_transport_restart(w->media, transport + 1, &again, on_done, &done), -ENOENT);
+	// A refusal leaves the transport as it was.
+	w->status[SFU_CMD_PUT_TRANSPORT] = SFU_STATUS_OCCUPIED;
+	CALL(w, rc = media_transport_restart(w->media, transport, &again, on_done, &done));
+	assert_int_equal(rc, 0);
+	UNTIL(w, done.calls == 2);
+	assert_int_equal(done.result, MEDIA_UNAVAILABLE);
+	CALL(w, rc = media_transport_connect(w->media, transport, "client", NULL, 0));
+	assert_int_not_equal(rc, -ENOENT);
 }
 
 static void refusals_reach_the_asker(void **state)
@@ -485,13 +599,32 @@ static void no_answer_is_unavailable_after_a_second(void **state)
 	assert_int_equal(done.calls, 1);
 }
 
-static void a_lost_data_plane_answers_all_and_voids_handles(void **state)
+static void dp_die(struct world *w)
+{
+	int detached = w->detached;
+
+	link_destroy(w->dp);
+	w->dp = NULL;
+	UNTIL(w, w->detached == detached + 1);
+}
+
+static void dp_come_back(struct world *w)
+{
+	int attached = w->attached;
+
+	memset(w->seen, 0, sizeof(w->seen));
+	dp_start(w);
+	UNTIL(w, w->attached == attached + 1);
+}
+
+static void a_lost_data_plane_answers_all(void **state)
 {
 	struct world *w = *state;
 	struct done done[20];
 	struct media_ice ice;
 	uint64_t peer, transport, room = 0;
 
+	w->remembers = true;
 	attach(w);
 	peer = make_peer(w);
 	settle(w, 10);
@@ -505,23 +638,209 @@ static void a_lost_data_plane_answers_all_and_voids_handles(void **state)
 	assert_int_equal(media_transport_create(
 				 w->media, peer, false, "", &transport, &ice, on_done, &done[0]),
 		-ENOSPC);
-	link_destroy(w->dp);
-	w->dp = NULL;
-	UNTIL(w, w->detached == 1);
+	dp_die(w);
 	for (uint32_t i = 0; i < TRANSPORTS; i++) {
 		assert_int_equal(done[i].calls, 1);
 		assert_int_equal(done[i].result, MEDIA_UNAVAILABLE);
 	}
-	assert_int_equal(media_room_put(w->media, &room, true, 1), -EAGAIN);
+	assert_int_equal(media_room_put(w->media, &room,
+				 &(struct sfu_put_room){.required = true, .epoch = 1}),
+		-EAGAIN);
 	w->mute = false;
-	dp_start(w);
-	UNTIL(w, w->attached == 2);
-	// Handles of before name nothing now, also where the slots are the same.
-	assert_int_equal(media_peer_put(w->media, &peer, 0, 0), -ENOENT);
+	dp_come_back(w);
+	// What could not be made is not wanted.
+	assert_int_equal(w->seen[SFU_CMD_PUT_TRANSPORT], 0);
 	make_transport(w, &ice);
 	assert_true(sfu_handle_generation(w->last[SFU_CMD_PUT_TRANSPORT].handle)
 		    > sfu_handle_generation(transport));
 	assert_int_equal(w->ended, 0);
+}
+
+static void a_data_plane_that_remembers_goes_on(void **state)
+{
+	struct world *w = *state;
+	struct media_ice ice;
+	uint64_t room = 0, peer = 0, transport;
+	struct done done = {.world = w};
+
+	w->remembers = true;
+	attach(w);
+	assert_int_equal(media_room_put(w->media, &room,
+				 &(struct sfu_put_room){.required = true, .epoch = 1}),
+		0);
+	assert_int_equal(media_peer_put(w->media, &peer, room, UINT64_MAX), 0);
+	assert_int_equal(
+		media_transport_create(w->media, peer, true, "", &transport, &ice, on_done, &done),
+		0);
+	UNTIL(w, done.calls == 1);
+	dp_die(w);
+	dp_come_back(w);
+	assert_int_equal(w->seen[SFU_CMD_DIGEST], 1);
+	assert_int_equal(w->seen[SFU_CMD_PUT_ROOM] + w->seen[SFU_CMD_PUT_TRANSPORT], 0);
+	// A gate that is shut while it is away is the first thing it hears.
+	dp_die(w);
+	assert_int_equal(media_peer_put(w->media, &peer, room, 0), 0);
+	dp_come_back(w);
+	assert_int_equal(w->seen[SFU_CMD_PUT_PEER], 1);
+	assert_int_equal(w->last[SFU_CMD_PUT_PEER].handle, peer);
+	assert_int_equal(w->last[SFU_CMD_PUT_PEER].u.peer.open_until_us, 0);
+	// So is a transport that was deleted meanwhile.
+	dp_die(w);
+	media_transport_delete(w->media, transport);
+	dp_come_back(w);
+	assert_int_equal(w->seen[SFU_CMD_DELETE_TRANSPORT], 1);
+	assert_int_equal(w->last[SFU_CMD_DELETE_TRANSPORT].handle, transport);
+	assert_int_equal(w->ended + w->forgotten, 0);
+}
+
+static void a_data_plane_that_forgot_ends_its_transports(void **state)
+{
+	struct world *w = *state;
+	struct media_ice ice;
+	uint64_t transport;
+
+	w->remembers = true;
+	attach(w);
+	transport = make_transport(w, &ice);
+	dp_die(w);
+	w->items = 0;
+	assert_int_equal(w->ended, 0);
+	dp_come_back(w);
+	assert_int_equal(w->ended, 1);
+	assert_int_equal(w->last_transport, transport);
+	assert_int_equal(w->why, MEDIA_END_DATAPLANE);
+	assert_int_equal(w->seen[SFU_CMD_PUT_TRANSPORT], 0);
+	// Rooms and members are told again, under the handles that they had.
+	assert_int_equal(w->seen[SFU_CMD_PUT_ROOM], 1);
+	assert_int_equal(w->seen[SFU_CMD_PUT_PEER], 1);
+	assert_int_equal(w->forgotten, 0);
+}
+
+static void a_data_plane_of_another_size_is_another_one(void **state)
+{
+	struct world *w = *state;
+	struct media_ice ice;
+	uint64_t peer;
+
+	w->remembers = true;
+	attach(w);
+	assert_int_equal(w->forgotten, 0);
+	make_transport(w, &ice);
+	peer = w->last[SFU_CMD_PUT_PEER].handle;
+	dp_die(w);
+	w->max_peers = 4;
+	dp_come_back(w);
+	assert_int_equal(w->forgotten, 1);
+	assert_int_equal(w->items, 0);
+	assert_int_equal(media_peer_put(w->media, &peer, 0, 0), -ENOENT);
+}
+
+// The control plane is killed, and a new one begins with what it told.
+static void ctl_restart(struct world *w)
+{
+	struct memory *left = w->memory;
+
+	media_let_go(w->media);
+	media_destroy(w->media);
+	uv_run(&w->loop, UV_RUN_DEFAULT);
+	memset(w->seen, 0, sizeof(w->seen));
+	w->memory = memory_create();
+	media_start(w);
+	media_restore(w->media, left);
+	memory_destroy(left);
+}
+
+static void a_successor_takes_over_without_a_command(void **state)
+{
+	struct world *w = *state;
+	struct sfu_put_room as;
+	struct media_ice ice;
+	uint64_t room, peer, transport;
+	uint32_t ssrc;
+
+	w->remembers = true;
+	w->memory = memory_create();
+	attach(w);
+	transport = make_transport(w, &ice);
+	room = w->last[SFU_CMD_PUT_ROOM].handle;
+	peer = w->last[SFU_CMD_PUT_PEER].handle;
+	ssrc = media_ssrc_new(w->media);
+	for (int round = 0; round < 3; round++) {
+		int attached = w->attached;
+
+		ctl_restart(w);
+		assert_true(media_claim(w->media, SFU_KIND_ROOM, room));
+		assert_true(media_claim(w->media, SFU_KIND_PEER, peer));
+		assert_true(media_claim(w->media, SFU_KIND_TRANSPORT, transport));
+		assert_false(media_claim(w->media, SFU_KIND_TRANSPORT, transport + 1));
+		media_sweep(w->media);
+		media_remember_all(w->media);
+		media_room_get(w->media, room, &as);
+		assert_true(as.required);
+		assert_true(media_peer_open_until(w->media, peer) == UINT64_MAX);
+		UNTIL(w, w->attached == attached + 1);
+		assert_int_equal(w->seen[SFU_CMD_DIGEST], 1);
+		for (int type = SFU_CMD_PUT_ROOM; type < SFU_CMD_TYPE_COUNT; type++)
+			assert_int_equal(w->seen[type], 0);
+		// Its SSRCs begin above all that were given out.
+		assert_true(media_ssrc_new(w->media) - ssrc < 1u << 20);
+		assert_true(media_ssrc_new(w->media) - ssrc >= 4 + 2 * (uint32_t)round);
+	}
+	// What it restored is as good as what it made.
+	assert_int_equal(media_peer_put(w->media, &peer, room, 0), 0);
+	media_transport_delete(w->media, transport);
+	UNTIL(w, w->seen[SFU_CMD_DELETE_TRANSPORT] == 1);
+	assert_int_equal(w->last[SFU_CMD_PUT_PEER].version, 2);
+	assert_int_equal(w->ended + w->forgotten, 0);
+}
+
+static void what_nobody_claims_is_deleted(void **state)
+{
+	struct world *w = *state;
+	struct media_ice ice;
+
+	w->remembers = true;
+	w->memory = memory_create();
+	attach(w);
+	make_transport(w, &ice);
+	ctl_restart(w);
+	assert_true(media_claim(w->media, SFU_KIND_ROOM, w->last[SFU_CMD_PUT_ROOM].handle));
+	media_sweep(w->media);
+	UNTIL(w, w->attached == 2);
+	assert_int_equal(w->items, 1);
+	assert_int_equal(w->seen[SFU_CMD_DELETE_TRANSPORT], 1);
+	assert_int_equal(w->seen[SFU_CMD_DELETE_PEER], 1);
+	assert_int_equal(w->ended + w->forgotten, 0);
+}
+
+static void a_memory_that_is_behind_is_dropped(void **state)
+{
+	struct world *w = *state;
+	uint64_t room = 0, peer = 0;
+	struct memory *old;
+
+	w->remembers = true;
+	w->memory = memory_create();
+	attach(w);
+	assert_int_equal(media_room_put(w->media, &room,
+				 &(struct sfu_put_room){.required = true, .epoch = 1}),
+		0);
+	assert_int_equal(media_peer_put(w->media, &peer, room, UINT64_MAX), 0);
+	// From here on the journal could not be written: the gate is shut without its knowledge.
+	old = w->memory;
+	w->memory = memory_create();
+	assert_int_equal(media_peer_put(w->media, &peer, room, 0), 0);
+	settle(w, 10);
+	memory_destroy(w->memory);
+	w->memory = old;
+	ctl_restart(w);
+	assert_true(media_claim(w->media, SFU_KIND_ROOM, room));
+	assert_true(media_claim(w->media, SFU_KIND_PEER, peer));
+	media_sweep(w->media);
+	UNTIL(w, w->attached == 2);
+	assert_int_equal(w->stale, 1);
+	assert_int_equal(w->items, 0);
+	assert_int_equal(w->seen[SFU_CMD_PUT_PEER], 0);
 }
 
 static void a_full_ring_keeps_gates_and_refuses_newcomers(void **state)
@@ -532,12 +851,16 @@ static void a_full_ring_keeps_gates_and_refuses_newcomers(void **state)
 	uint64_t room = 0, peer = 0, transport;
 
 	attach(w);
-	assert_int_equal(media_room_put(w->media, &room, true, 0), 0);
+	assert_int_equal(media_room_put(w->media, &room,
+				 &(struct sfu_put_room){.required = true, .epoch = 0}),
+		0);
 	assert_int_equal(media_peer_put(w->media, &peer, room, 0), 0);
 	settle(w, 10);
 	w->deaf = true;
 	for (uint32_t i = 1; i <= SFU_CMD_SLOTS + 500; i++)
-		assert_int_equal(media_room_put(w->media, &room, true, i), 0);
+		assert_int_equal(media_room_put(w->media, &room,
+					 &(struct sfu_put_room){.required = true, .epoch = i}),
+			0);
 	assert_int_equal(
 		media_transport_create(w->media, peer, true, "", &transport, &ice, on_done, &done),
 		-EAGAIN);
@@ -602,6 +925,7 @@ static void late_notices_hear_of_the_attach(void **state)
 	const struct media_notices notices = {
 		.ctx = w,
 		.on_attached = on_attached,
+		.on_forgotten = on_forgotten,
 		.on_transport_end = on_transport_end,
 		.on_transport_connected = on_transport_connected,
 	};
@@ -790,6 +1114,44 @@ static void a_handshake_ends_in_keys(void **state)
 		client_stop(&c);
 	}
 	assert_int_equal(w->ended, 0);
+}
+
+static void what_ends_goes_before_keys_and_keys_before_the_rest(void **state)
+{
+	struct world *w = *state;
+	struct client c = {0};
+	struct media_ice ice;
+	uint64_t transport, ended, room = 0;
+	struct media_fingerprint f;
+	size_t at;
+
+	attach(w);
+	ended = make_transport(w, &ice);
+	transport = make_transport(w, &ice);
+	client_start(&c, "SRTP_AEAD_AES_128_GCM");
+	f = fingerprint_of(&c);
+	assert_int_equal(media_transport_connect(w->media, transport, "client", &f, 1), 0);
+	settle(w, 10);
+	w->deaf = true;
+	w->order_count = 0;
+	for (uint32_t i = 0; i < SFU_CMD_SLOTS + 100; i++)
+		assert_int_equal(media_room_put(w->media, &room,
+					 &(struct sfu_put_room){.required = true, .epoch = i}),
+			0);
+	for (int n = 0; n < 100; n++)
+		client_turn(w, &c, transport);
+	assert_true(SSL_is_init_finished(c.ssl));
+	media_transport_delete(w->media, ended);
+	w->deaf = false;
+	UNTIL(w, w->order_count == SFU_CMD_SLOTS + 102);
+	at = SFU_CMD_SLOTS; // what was in the ring stays before it
+	assert_int_equal(w->order[at - 1], SFU_CMD_PUT_ROOM);
+	assert_int_equal(w->order[at], SFU_CMD_DELETE_TRANSPORT);
+	assert_int_equal(w->order[at + 1], SFU_CMD_PUT_KEYS);
+	while (at + 2 < w->order_count)
+		assert_int_equal(w->order[2 + at++], SFU_CMD_PUT_ROOM);
+	UNTIL(w, w->connected == 1);
+	client_stop(&c);
 }
 
 static void close_notify_ends_the_transport(void **state)
@@ -1040,19 +1402,28 @@ static void handshakes_have_budgets(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(what_waits_in_the_rings_is_known),
 		TEST(nothing_works_without_a_data_plane),
 		TEST(orphans_are_deleted_before_attached),
 		TEST(a_data_plane_that_tells_nonsense_is_not_attached),
 		TEST(a_transport_is_made_with_its_credentials),
+		TEST(a_restart_changes_the_credentials_and_nothing_else),
 		TEST(refusals_reach_the_asker),
 		TEST(no_answer_is_unavailable_after_a_second),
-		TEST(a_lost_data_plane_answers_all_and_voids_handles),
+		TEST(a_lost_data_plane_answers_all),
+		TEST(a_data_plane_that_remembers_goes_on),
+		TEST(a_data_plane_that_forgot_ends_its_transports),
+		TEST(a_data_plane_of_another_size_is_another_one),
+		TEST(a_successor_takes_over_without_a_command),
+		TEST(what_nobody_claims_is_deleted),
+		TEST(a_memory_that_is_behind_is_dropped),
 		TEST(a_full_ring_keeps_gates_and_refuses_newcomers),
 		TEST(lost_consent_ends_a_transport),
 		TEST(the_receiver_goes_and_all_is_answered),
 		TEST(late_notices_hear_of_the_attach),
 		TEST(ssrcs_never_repeat),
 		TEST(a_handshake_ends_in_keys),
+		TEST(what_ends_goes_before_keys_and_keys_before_the_rest),
 		TEST(close_notify_ends_the_transport),
 		TEST(another_certificate_gets_no_keys),
 		TEST(bad_connects_are_refused),

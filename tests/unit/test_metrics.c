@@ -92,6 +92,17 @@ static void no_send(void *ctx, void *conn, const char *text, size_t len)
 	(void)len;
 }
 
+static void no_send_all(
+	void *ctx, void *const *conns, size_t count, const char *text, size_t len, bool latest)
+{
+	(void)ctx;
+	(void)conns;
+	(void)count;
+	(void)text;
+	(void)len;
+	(void)latest;
+}
+
 static void no_close(void *ctx, void *conn, uint16_t code, const char *reason)
 {
 	(void)ctx;
@@ -100,7 +111,7 @@ static void no_close(void *ctx, void *conn, uint16_t code, const char *reason)
 	(void)reason;
 }
 
-static void no_auth(
+static int no_auth(
 	void *ctx, uint64_t session_id, uint64_t request_id, const char *token, size_t len)
 {
 	(void)ctx;
@@ -108,6 +119,7 @@ static void no_auth(
 	(void)request_id;
 	(void)token;
 	(void)len;
+	return 0;
 }
 
 static void same_random(void *ctx, void *out, size_t len)
@@ -137,6 +149,7 @@ struct fixture {
 static void open_fixture(struct fixture *f)
 {
 	const struct core_io io = {.send = no_send,
+		.send_all = no_send_all,
 		.close = no_close,
 		.auth = no_auth,
 		.random = same_random,
@@ -230,6 +243,9 @@ static void test_ready(void **state)
 	assert_int_equal(ask(&f, "/ready", "", "", "application/json", "\"ok\":false"), 503);
 	assert_int_equal(ask(&f, "/health", "", "", "application/json", "\"ok\":true"), 200);
 	f.config.require_dp = false;
+	f.site.starting = true;
+	assert_int_equal(ask(&f, "/ready", "", "", "application/json", "\"ok\":false"), 503);
+	f.site.starting = false;
 	f.site.draining = true;
 	assert_int_equal(ask(&f, "/ready", "", "", "application/json", "\"ok\":false"), 503);
 	assert_int_equal(ask(&f, "/healthz", "", "", "application/json", "\"ok\":true"), 200);

@@ -44,6 +44,7 @@ struct call {
 	struct world *w;
 	struct world_client alice, bob, carol;
 	uint16_t seq; /* next of Alice's */
+	uint8_t frame_format; /* of what she sends; the epoch is the KID without 16 bits */
 	unsigned at; /* worker that receives her flow */
 };
 
@@ -69,6 +70,9 @@ static void put_producer(
 			.mid = "0",
 			.cname_len = 5,
 			.cname = "alice",
+			.frame_format = call->frame_format,
+			.kid_epoch_shift = 16,
+			.kid_epoch_bits = 48,
 		},
 	};
 
@@ -102,11 +106,13 @@ static void put_consumer(struct call *call, const struct world_client *client, u
 }
 
 /** Everybody connected with the profile, nothing sent yet. */
-static void call_open(struct call *call, unsigned workers, bool spread, unsigned profile)
+static void call_open_with(
+	struct call *call, unsigned workers, bool spread, unsigned profile, uint8_t frame_format)
 {
 	struct world_client *all[] = {&call->alice, &call->bob, &call->carol};
 
 	memset(call, 0, sizeof(*call));
+	call->frame_format = frame_format;
 	call->seq = 1000;
 	call->w = world_open(workers, spread, NULL);
 	assert_non_null(call->w);
@@ -126,6 +132,11 @@ static void call_open(struct call *call, unsigned workers, bool spread, unsigned
 	put_consumer(call, &call->carol, 1, 1, CAROL_SSRC, 0);
 	world_turn(call->w);
 	world_forget(call->w);
+}
+
+static void call_open(struct call *call, unsigned workers, bool spread, unsigned profile)
+{
+	call_open_with(call, workers, spread, profile, SFU_FRAME_OPAQUE);
 }
 
 static void call_close(struct call *call)
@@ -704,7 +715,7 @@ static void a_sender_that_is_ready_again_is_asked_for_a_key_frame_at_once(void *
 	}
 	assert_int_equal(world_drops(call.w, DROP_producer_gate), 40);
 	for (unsigned i = 0; i < 10; i++) {
-		// Whenever that is since the last request.
+		// Soon after the last request too, as long as they are no more than two in a second.
 		world_put_peer(call.w, 0, 3 + 2 * i, 0, OPEN);
 		world_forget(call.w);
 		alice_sends(&call);
@@ -713,8 +724,122 @@ static void a_sender_that_is_ready_again_is_asked_for_a_key_frame_at_once(void *
 			rtcp_received(&call, &call.alice, RTCP_PSFB, RTCP_PSFB_PLI, NULL, NULL), 1);
 		world_put_peer(call.w, 0, 4 + 2 * i, 0, 0);
 		alice_sends(&call);
-		world_pass(call.w, 70 * MS, 70 * MS);
+		world_pass(call.w, (i % 2 ? 900 : 290) * MS, 10 * MS);
 	}
+	call_close(&call);
+}
+
+/* --- epochs of encrypted frames --- */
+
+static void put_room(struct call *call, uint64_t epoch, uint64_t older_until_us, uint8_t stale)
+{
+	static uint32_t version = 100;
+	struct sfu_command cmd = {
+		.type = SFU_CMD_PUT_ROOM,
+		.version = ++version,
+		.handle = sfu_handle_make(0, call->w->generation),
+		.u.room
+		= {.epoch = epoch, .older_until_us = older_until_us, .required = 1, .stale = stale},
+	};
+
+	assert_int_equal(world_apply(call->w, &cmd), SFU_STATUS_OK);
+}
+
+/** A packet of Alice's that begins a frame with this header, or goes on with the last one. */
+static void frame_sent(struct call *call, const uint8_t *header, size_t header_len, bool begins)
+{
+	uint8_t payload[64] = {begins ? 0x90 : 0x80, 0x80, 0x12};
+	struct pkt_rtp p = packet(call);
+
+	memset(payload + 3, 0x99, sizeof(payload) - 3);
+	memcpy(payload + 3, header, header_len);
+	p.payload = payload;
+	p.payload_len = sizeof(payload);
+	call->seq++;
+	world_rtp(call->w, call->at, &call->alice, &p);
+	world_turn(call->w);
+}
+
+/** A frame of two packets: how many of them Bob gets. */
+static unsigned frame_passes(struct call *call, const uint8_t *header, size_t header_len)
+{
+	world_pass(call->w, 10 * MS, 10 * MS);
+	world_forget(call->w);
+	frame_sent(call, header, header_len, true);
+	frame_sent(call, header, 0, false);
+	return rtp_count(call, &call->bob);
+}
+
+static void frames_of_an_epoch_that_is_over_are_told_from_others(void **state)
+{
+	/* KID 0x50007: epoch 5 of sender 7; then with a counter of two octets, and so on */
+	static const struct {
+		const char *what;
+		uint8_t format, header[8], len;
+		uint64_t epoch; /* the room's */
+		enum drop_reason reason; /* where stale ones are dropped; DROP_COUNT = passes */
+	} rows[] = {
+		{"RFC 9605, the room's", SFU_FRAME_RFC9605, {0xa1, 5, 0, 7}, 4, 5, DROP_COUNT},
+		{"RFC 9605, one older", SFU_FRAME_RFC9605, {0xa1, 5, 0, 7}, 4, 6, DROP_frame_stale},
+		{"RFC 9605, a long counter", SFU_FRAME_RFC9605, {0xa9, 5, 0, 7, 1, 0}, 6, 6,
+			DROP_frame_stale},
+		{"RFC 9605, one newer", SFU_FRAME_RFC9605, {0xa1, 5, 0, 7}, 4, 4, DROP_COUNT},
+		{"RFC 9605, epoch 0 long after", SFU_FRAME_RFC9605, {0x70}, 1, 1ull << 40,
+			DROP_frame_stale},
+		{"RFC 9605, not the shortest form", SFU_FRAME_RFC9605, {0xa1, 0, 0, 7}, 4, 5,
+			DROP_frame_header},
+		{"reference, the room's", SFU_FRAME_REFERENCE, {5}, 1, 5, DROP_COUNT},
+		{"reference, one older", SFU_FRAME_REFERENCE, {5}, 1, 6, DROP_frame_stale},
+		{"reference, 128 epochs are one turn", SFU_FRAME_REFERENCE, {5}, 1, 133,
+			DROP_COUNT},
+		{"reference, older across the turn", SFU_FRAME_REFERENCE, {127}, 1, 128,
+			DROP_frame_stale},
+		{"reference, newer across the turn", SFU_FRAME_REFERENCE, {0}, 1, 127, DROP_COUNT},
+		{"reference, no epoch", SFU_FRAME_REFERENCE, {0x85}, 1, 5, DROP_frame_header},
+		{"opaque", SFU_FRAME_OPAQUE, {5}, 1, 9, DROP_COUNT},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct worker_counters *count;
+		unsigned stale = rows[i].reason == DROP_frame_stale;
+		unsigned unreadable = rows[i].reason == DROP_frame_header;
+		struct call call;
+
+		print_message("%s\n", rows[i].what);
+		call_open_with(&call, 1, true, SFU_SRTP_AEAD_AES_128_GCM, rows[i].format);
+		count = &call.w->workers[0].count;
+		put_room(&call, rows[i].epoch, 0, SFU_STALE_COUNT);
+		assert_int_equal(frame_passes(&call, rows[i].header, rows[i].len), 2);
+		assert_int_equal(count->frames_stale, stale);
+		assert_int_equal(count->frames_unreadable, unreadable);
+		put_room(&call, rows[i].epoch, 0, SFU_STALE_DROP);
+		assert_int_equal(frame_passes(&call, rows[i].header, rows[i].len),
+			stale || unreadable ? 0 : 2);
+		assert_int_equal(world_drops(call.w, DROP_frame_stale), 2 * stale);
+		assert_int_equal(world_drops(call.w, DROP_frame_header), 2 * unreadable);
+		call_close(&call);
+	}
+}
+
+static void an_old_key_is_in_order_until_the_grace_is_over(void **state)
+{
+	static const uint8_t old_key[] = {0xa1, 5, 0, 7}, new_key[] = {0xa1, 6, 0, 7};
+	struct call call;
+
+	(void)state;
+	call_open_with(&call, 1, true, SFU_SRTP_AEAD_AES_128_GCM, SFU_FRAME_RFC9605);
+	put_room(&call, 5, 0, SFU_STALE_DROP);
+	assert_int_equal(frame_passes(&call, old_key, 4), 2);
+	put_room(&call, 6, call.w->now_us + 50 * MS, SFU_STALE_DROP);
+	assert_int_equal(frame_passes(&call, old_key, 4), 2);
+	world_pass(call.w, 50 * MS, 10 * MS);
+	assert_int_equal(frame_passes(&call, old_key, 4), 0);
+	// Whoever changes the key goes on at once, and is asked for a key frame.
+	assert_int_equal(frame_passes(&call, new_key, 4), 2);
+	assert_int_equal(world_drops(call.w, DROP_frame_stale), 2);
+	world_pass(call.w, SECOND, 250 * MS);
+	assert_true(rtcp_received(&call, &call.alice, RTCP_PSFB, RTCP_PSFB_PLI, NULL, NULL) > 0);
 	call_close(&call);
 }
 
@@ -751,7 +876,7 @@ static void a_paused_consumer_goes_on_without_a_gap(void **state)
 	for (unsigned i = 0; i < 20; i++)
 		alice_sends(&call);
 	assert_int_equal(rtp_count(&call, &call.bob), 1);
-	world_pass(call.w, 800 * MS, 100 * MS);
+	world_pass(call.w, 1800 * MS, 100 * MS);
 	world_forget(call.w);
 	put_consumer(&call, &call.bob, 0, 3, BOB_SSRC, 0);
 	world_turn(call.w);
@@ -760,7 +885,7 @@ static void a_paused_consumer_goes_on_without_a_gap(void **state)
 	alice_sends(&call);
 	assert_true(received(&call, &call.bob, 0, plain, &after));
 	assert_int_equal((uint16_t)(after.seq - before.seq), 1);
-	assert_int_equal(after.timestamp - before.timestamp, CLOCK);
+	assert_int_equal(after.timestamp - before.timestamp, 2 * CLOCK);
 	call_close(&call);
 }
 
@@ -1073,6 +1198,41 @@ static void a_transport_removed_on_the_way_leaves_nothing_behind(void **state)
 	}
 }
 
+static void what_lay_between_workers_while_the_process_stood_still_is_dropped(void **state)
+{
+	(void)state;
+	// Once a reference for the other worker's consumers, once a packet on the wrong queue.
+	for (unsigned moved = 0; moved < 2; moved++) {
+		struct worker *from, *to;
+		struct call call;
+		struct pkt_rtp p;
+
+		call_open(&call, 2, true, SFU_SRTP_AEAD_AES_128_GCM);
+		if (moved) {
+			call.alice.at.port = 55555;
+			call.at = 1;
+			world_check(call.w, 1, &call.alice, true);
+		}
+		from = &call.w->workers[call.at];
+		to = &call.w->workers[!call.at];
+		p = packet(&call);
+		world_rtp(call.w, call.at, &call.alice, &p);
+		call.w->now_us += 600 * MS;
+		from->now_us = to->now_us = call.w->now_us;
+		p.seq++;
+		world_rtp(call.w, call.at, &call.alice, &p);
+		assert_int_equal(rte_ring_count(to->from_worker[from->id]), 2);
+		worker_stood_still(to);
+		assert_int_equal(to->count.drop[DROP_stalled], moved);
+		assert_int_equal(to->count.edge[EDGE_stalled], !moved);
+		world_turn(call.w);
+		assert_int_equal(
+			rtp_count(&call, &call.bob) + rtp_count(&call, &call.carol), moved ? 2 : 3);
+		assert_string_equal(world_books(call.w), "");
+		call_close(&call);
+	}
+}
+
 /* --- RTCP --- */
 
 static void reports_are_sent_once_a_second(void **state)
@@ -1240,7 +1400,7 @@ static void feedback_with_a_broken_tail_does_no_harm(void **state)
 	alice_sends(&call);
 	world_pass(call.w, 100 * MS, 10 * MS);
 	alice_sends(&call);
-	world_pass(call.w, SECOND, 100 * MS);
+	world_pass(call.w, 2 * SECOND, 100 * MS);
 	world_forget(call.w);
 	len = rtcp_encode_pli(compound, sizeof(compound), 1, BOB_SSRC);
 	// Announces more than there is.
@@ -1324,6 +1484,145 @@ static int stop(void **state)
 	return 0;
 }
 
+/* --- death --- */
+
+/** What the data plane says it has. */
+static unsigned digest(struct world *w, struct sfu_digest_item out[64])
+{
+	struct sfu_digest part;
+	uint64_t cursor = 0;
+	unsigned n = 0;
+
+	while (programme_digest_next(w->programme, &cursor, &part)) {
+		memcpy(&out[n], part.item, part.count * sizeof(out[0]));
+		n += part.count;
+	}
+	return n;
+}
+
+static void a_call_outlives_the_process(void **state)
+{
+	struct sfu_digest_item before[64], after[64];
+	uint8_t plain[WORLD_PAYLOAD], recorded[WORLD_PAYLOAD];
+	struct rtp_view first, view;
+	int recorded_len;
+	struct call call;
+
+	(void)state;
+	for (unsigned workers = 1; workers <= 2; workers++) {
+		struct pkt_rtp p;
+		unsigned items;
+
+		call_open(&call, workers, false, SRTP_AEAD_AES_128_GCM);
+		for (unsigned i = 0; i < 20; i++)
+			alice_sends(&call);
+		assert_true(received(&call, &call.bob, 19, plain, &first));
+		// A packet that somebody records, and one on which they work when it happens.
+		p = packet(&call);
+		recorded_len = (int)pkt_rtp(recorded, sizeof(recorded) - SRTP_OVERHEAD_MAX, &p);
+		call.seq++;
+		assert_int_equal(
+			srtp_protect(call.alice.out, recorded, &recorded_len), srtp_err_status_ok);
+		world_receive(call.w, call.at, &call.alice.at, recorded, (size_t)recorded_len);
+		world_turn(call.w);
+		world_forget(call.w);
+		items = digest(call.w, before);
+		call.w = world_die(call.w, workers);
+		assert_non_null(call.w);
+		assert_int_equal(digest(call.w, after), items);
+		assert_memory_equal(before, after, items * sizeof(before[0]));
+		// Nothing of before passes.
+		world_receive(call.w, call.at, &call.alice.at, recorded, (size_t)recorded_len);
+		world_turn(call.w);
+		assert_int_equal(rtp_count(&call, &call.bob), 0);
+		assert_int_equal(world_drops(call.w, DROP_srtp_replay), 1);
+		// Ten are lost while nobody is there; then it goes on, without a check.
+		call.seq = (uint16_t)(call.seq + 10);
+		for (unsigned i = 0; i < 10; i++)
+			alice_sends(&call);
+		assert_int_equal(rtp_count(&call, &call.bob), 10);
+		assert_int_equal(rtp_count(&call, &call.carol), 10);
+		// libsrtp2 takes no index twice; the gap is what was lost, and the recorded one.
+		assert_true(received(&call, &call.bob, 0, plain, &view));
+		assert_int_equal((uint16_t)(view.seq - first.seq), 12);
+		assert_int_equal(view.timestamp - first.timestamp, 0);
+		// The reports go on under indices of their own, and a key frame is asked for.
+		world_pass(call.w, 3 * SECOND, 100000);
+		assert_true(rtcp_received(&call, &call.bob, RTCP_SR, -1, NULL, NULL) >= 2);
+		assert_true(rtcp_received(&call, &call.alice, RTCP_PSFB, 1, NULL, NULL) >= 1);
+		world_client_end(&call.alice);
+		world_client_end(&call.bob);
+		world_client_end(&call.carol);
+		world_close(call.w);
+	}
+}
+
+static void what_stood_still_at_a_death_goes_on_without_a_gap(void **state)
+{
+	uint8_t plain[WORLD_PAYLOAD];
+	struct rtp_view first, view;
+	struct call call;
+
+	(void)state;
+	call_open(&call, 1, false, SRTP_AEAD_AES_128_GCM);
+	for (unsigned i = 0; i < 5; i++)
+		alice_sends(&call);
+	assert_true(received(&call, &call.bob, 4, plain, &first));
+	// Bob's gate shuts; death; packets go by; it opens.
+	world_put_peer(call.w, 1, 2, 0, 0);
+	call.w = world_die(call.w, 1);
+	assert_non_null(call.w);
+	for (unsigned i = 0; i < 5; i++)
+		alice_sends(&call);
+	assert_int_equal(rtp_count(&call, &call.bob), 0);
+	assert_int_equal(rtp_count(&call, &call.carol), 5);
+	world_put_peer(call.w, 1, 3, 0, OPEN);
+	world_forget(call.w);
+	alice_sends(&call);
+	assert_true(received(&call, &call.bob, 0, plain, &view));
+	assert_int_equal((uint16_t)(view.seq - first.seq), 1);
+	world_client_end(&call.alice);
+	world_client_end(&call.bob);
+	world_client_end(&call.carol);
+	world_close(call.w);
+}
+
+static void an_ssrc_never_comes_back_not_even_after_a_death(void **state)
+{
+	struct sfu_command gone
+		= {.type = SFU_CMD_DELETE_CONSUMER, .version = 1, .handle = sfu_handle_make(0, 1)};
+	struct sfu_command again = {
+		.type = SFU_CMD_PUT_CONSUMER,
+		.version = 1,
+		.handle = sfu_handle_make(0, 2),
+		.u.consumer = {
+			.producer = sfu_handle_make(0, 1),
+			.ssrc = BOB_SSRC,
+			.encoding = 255,
+			.payload_type_count = 1,
+			.payload_type = {MAPPED_PT},
+		},
+	};
+	struct call call;
+
+	(void)state;
+	call_open(&call, 1, false, SRTP_AEAD_AES_128_GCM);
+	again.u.consumer.transport = call.bob.handle;
+	assert_int_equal(world_apply(call.w, &gone), SFU_STATUS_OK);
+	call.w = world_die(call.w, 1);
+	assert_non_null(call.w);
+	assert_int_equal(world_apply(call.w, &again), SFU_STATUS_SSRC_USED);
+	again.u.consumer.ssrc = BOB_SSRC + 2;
+	assert_int_equal(world_apply(call.w, &again), SFU_STATUS_OK);
+	// And a handle that was deleted stays so.
+	again.handle = sfu_handle_make(0, 1);
+	assert_int_equal(world_apply(call.w, &again), SFU_STATUS_STALE);
+	world_client_end(&call.alice);
+	world_client_end(&call.bob);
+	world_client_end(&call.carol);
+	world_close(call.w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1340,12 +1639,15 @@ int main(void)
 		cmocka_unit_test(a_shut_gate_holds_until_the_peer_is_ready),
 		cmocka_unit_test(a_sender_that_is_ready_again_is_asked_for_a_key_frame_at_once),
 		cmocka_unit_test(in_a_room_that_requires_nothing_no_gate_is_shut),
+		cmocka_unit_test(frames_of_an_epoch_that_is_over_are_told_from_others),
+		cmocka_unit_test(an_old_key_is_in_order_until_the_grace_is_over),
 		cmocka_unit_test(a_paused_consumer_goes_on_without_a_gap),
 		cmocka_unit_test(an_ssrc_is_learnt_by_mid_and_changed_by_it),
 		cmocka_unit_test(sources_come_and_go_without_end),
 		cmocka_unit_test(a_copy_that_the_port_cannot_carry_is_not_sent),
 		cmocka_unit_test(a_stream_crosses_the_rollover),
 		cmocka_unit_test(workers_share_a_call),
+		cmocka_unit_test(what_lay_between_workers_while_the_process_stood_still_is_dropped),
 		cmocka_unit_test(chance_does_not_leave_a_worker_without_transports),
 		cmocka_unit_test(a_flow_that_moves_to_another_queue_is_handed_to_the_owner),
 		cmocka_unit_test(a_transport_removed_on_the_way_leaves_nothing_behind),
@@ -1356,6 +1658,9 @@ int main(void)
 		cmocka_unit_test(feedback_with_a_broken_tail_does_no_harm),
 		cmocka_unit_test(forged_and_replayed_rtcp_is_dropped),
 		cmocka_unit_test(junk_is_counted_and_never_answered),
+		cmocka_unit_test(a_call_outlives_the_process),
+		cmocka_unit_test(what_stood_still_at_a_death_goes_on_without_a_gap),
+		cmocka_unit_test(an_ssrc_never_comes_back_not_even_after_a_death),
 	};
 
 	return cmocka_run_group_tests(tests, start, stop);

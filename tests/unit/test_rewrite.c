@@ -2,6 +2,9 @@
 #include "sfu-dp/path/rewrite.h"
 #include "sfu-dp/path/tx_header.h"
 #include "sfu-dp/proto/srtp.h"
+#include "sfu-dp/state/hot.h"
+#include "sfu-dp/state/memory.h"
+#include "sfu-dp/state/restore.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -72,23 +75,80 @@ static void new_source(struct source *s)
 	memset(&s->window, 0, sizeof(s->window));
 }
 
+/** A consumer on a stream state, as programme makes it; after a death it finds what was stored. */
+static struct consumer *consumer_make(struct state *s)
+{
+	static const struct state_limits limits = {.count = {0, 1, 1, 1, 1, 1, 1}};
+	struct consumer *c = aligned_alloc(64, sizeof(*c));
+
+	assert_non_null(c);
+	if (!s->header) {
+		void *memory = state_memory_map(-1, state_bytes(&limits));
+
+		assert_non_null(memory);
+		state_format(memory, &limits, 1);
+		state_open(s, memory);
+	}
+	memset(c, 0, sizeof(*c));
+	restore_consumer(s, c, sfu_handle_make(0, 1));
+	return c;
+}
+
+static void consumer_free(struct state *s, struct consumer *c)
+{
+	state_memory_unmap(s->header, s->header->region_bytes);
+	free(c);
+}
+
+/** The process dies and another one goes on. */
+static struct consumer *die(struct state *s, struct consumer *c)
+{
+	struct consumer *next = consumer_make(s);
+
+	assert_int_equal(next->started, c->started);
+	assert_true(next->highest_out_index == c->highest_out_index);
+	free(c);
+	return next;
+}
+
+/** Retransmissions have indices of their own, and those are not forgotten either. */
+static void a_retransmission_stream_goes_on_where_it_was(void **state)
+{
+	struct egress_rtx before = {0}, after = {0};
+	struct state s = {0};
+	struct consumer *c = consumer_make(&s);
+
+	(void)state;
+	c->rtx = &before;
+	state_egress_rtx(c->saved, 70000);
+	memset(c, 0, sizeof(*c));
+	c->rtx = &after;
+	restore_consumer(&s, c, sfu_handle_make(0, 1));
+	assert_int_equal(after.started, 1);
+	assert_int_equal(after.index, 70000);
+	// Another consumer in its place begins anew.
+	after = (struct egress_rtx){0};
+	restore_consumer(&s, c, sfu_handle_make(0, 2));
+	assert_int_equal(after.started, 0);
+	consumer_free(&s, c);
+}
+
 static void no_index_is_ever_used_twice(void **state)
 {
-	struct consumer *c = aligned_alloc(64, sizeof(*c));
+	struct state saved = {0};
+	struct consumer *c = consumer_make(&saved);
 	uint64_t *used = calloc(INDEX_BITS / 64, sizeof(*used));
-	uint64_t now_us = 1000000, sent = 0, late = 0, starts = 0;
+	uint64_t now_us = 1000000, sent = 0, late = 0, starts = 0, deaths = 0, gone_on = 0;
 	struct source s = {.seq = 500};
 	bool shut = false;
 
 	(void)state;
-	assert_non_null(c);
 	assert_non_null(used);
-	memset(c, 0, sizeof(*c));
 	new_source(&s);
 	for (unsigned i = 0; i < PACKETS; i++) {
 		struct rewrite_place place;
 		enum edge_reason reason;
-		bool fresh;
+		bool fresh, adopted;
 		uint64_t highest;
 		struct pkt pkt;
 
@@ -104,6 +164,11 @@ static void no_index_is_ever_used_twice(void **state)
 		case 3:
 			shut = !shut;
 			break;
+		case 4:
+			c = die(&saved, c);
+			s.change = 0;
+			deaths++;
+			break;
 		default:
 			break;
 		}
@@ -113,19 +178,25 @@ static void no_index_is_ever_used_twice(void **state)
 			c->resync = 1;
 			continue;
 		}
+		adopted = c->resync == CONSUMER_ADOPTED;
 		fresh = c->resync || !c->started || c->source_ssrc != pkt.rtp.ssrc
 			|| c->source_change != pkt.source_change;
 		highest = c->highest_out_index;
 		reason = rewrite_place(c, &pkt, CLOCK, now_us, state_of_random, &place);
 		if (reason != EDGE_COUNT) {
 			assert_int_equal(reason, EDGE_before_start);
-			assert_false(fresh);
+			assert_true(!fresh || adopted);
 			late++;
 			continue;
 		}
 		assert_true(place.index < INDEX_BITS);
 		assert_false(used[place.index / 64] >> place.index % 64 & 1);
 		used[place.index / 64] |= UINT64_C(1) << place.index % 64;
+		if (adopted && place.index != highest + 1) {
+			assert_true(place.index > highest);
+			fresh = false;
+			gone_on++;
+		}
 		if (fresh && starts)
 			assert_true(place.index == highest + 1);
 		if (fresh && !starts)
@@ -133,21 +204,22 @@ static void no_index_is_ever_used_twice(void **state)
 		starts += fresh;
 		sent++;
 	}
-	print_message("  %lu sent, %lu starts, %lu too late\n", sent, starts, late);
+	print_message(
+		"  %lu sent, %lu starts, %lu too late, %lu deaths\n", sent, starts, late, deaths);
 	assert_true(sent > PACKETS / 4 && starts > 500 && late > 500);
+	assert_true(deaths > 100 && gone_on > 10);
 	free(used);
-	free(c);
+	consumer_free(&saved, c);
 }
 
 static void timestamps_follow_time_through_a_new_source(void **state)
 {
-	struct consumer *c = aligned_alloc(64, sizeof(*c));
+	struct state saved = {0};
+	struct consumer *c = consumer_make(&saved);
 	struct rewrite_place first, second;
 	struct pkt pkt;
 
 	(void)state;
-	assert_non_null(c);
-	memset(c, 0, sizeof(*c));
 	memset(&pkt, 0, sizeof(pkt));
 	pkt.index = 10;
 	pkt.rtp.ssrc = 1;
@@ -173,18 +245,17 @@ static void timestamps_follow_time_through_a_new_source(void **state)
 	pkt.rtp.ssrc = 3;
 	assert_int_equal(rewrite_place(c, &pkt, CLOCK, 4000000, 0, &second), EDGE_COUNT);
 	assert_int_equal(second.timestamp, 1008 + 3 * CLOCK);
-	free(c);
+	consumer_free(&saved, c);
 }
 
 static void the_last_index_is_the_last(void **state)
 {
-	struct consumer *c = aligned_alloc(64, sizeof(*c));
+	struct state saved = {0};
+	struct consumer *c = consumer_make(&saved);
 	struct rewrite_place place;
 	struct pkt pkt;
 
 	(void)state;
-	assert_non_null(c);
-	memset(c, 0, sizeof(*c));
 	memset(&pkt, 0, sizeof(pkt));
 	pkt.rtp.ssrc = 1;
 	assert_int_equal(rewrite_place(c, &pkt, CLOCK, 0, 0, &place), EDGE_COUNT);
@@ -199,7 +270,11 @@ static void the_last_index_is_the_last(void **state)
 	pkt.rtp.ssrc = 2;
 	pkt.index = 0;
 	assert_int_equal(rewrite_place(c, &pkt, CLOCK, 0, 0, &place), EDGE_index_exhausted);
-	free(c);
+	// Nor by dying.
+	c = die(&saved, c);
+	pkt.index = SRTP_INDEX_MAX;
+	assert_int_equal(rewrite_place(c, &pkt, CLOCK, 0, 0, &place), EDGE_index_exhausted);
+	consumer_free(&saved, c);
 }
 
 /** A consumer of a producer whose extension ids are 1..4; few classes, so that they meet again. */
@@ -261,9 +336,12 @@ static void a_header_by_template_equals_one_made_whole(void **state)
 
 static void a_ready_header_equals_one_made_whole(void **state)
 {
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
 	static uint8_t room[2][2048];
 
 	(void)state;
+	for (size_t i = 0; i < sizeof(room); i++)
+		((uint8_t *)room)[i] = (uint8_t)i;
 	for (unsigned i = 0; i < 5000; i++) {
 		struct rte_mbuf m[2];
 		struct tuple tuple;
@@ -274,6 +352,10 @@ static void a_ready_header_equals_one_made_whole(void **state)
 		for (size_t k = 0; k < sizeof(tuple); k++)
 			((uint8_t *)&tuple)[k] = (uint8_t)random_below(256);
 		tuple.vlan = random_below(2) ? 1 + random_below(4094) : 0;
+		if (random_below(2)) {
+			memcpy(tuple.remote, mapped, sizeof(mapped));
+			memcpy(tuple.local, mapped, sizeof(mapped));
+		}
 		for (size_t k = 0; k < sizeof(l2); k++)
 			((uint8_t *)&l2)[k] = (uint8_t)random_below(256);
 		memset(m, 0, sizeof(m));
@@ -283,9 +365,10 @@ static void a_ready_header_equals_one_made_whole(void **state)
 			m[k].nb_segs = 1;
 			m[k].data_len = len;
 			m[k].pkt_len = len;
+			memset(room[k] + RTE_PKTMBUF_HEADROOM, (int)(i * 31), len);
 		}
 		tx_encapsulate(NULL, &m[0], &tuple, &l2);
-		tx_header_make(&h, &tuple, &l2);
+		tx_header_make(&h, &tuple, &l2, 1500);
 		tx_header_put(&h, &m[1]);
 		assert_int_equal(m[0].data_off, m[1].data_off);
 		assert_int_equal(m[0].data_len, m[1].data_len);
@@ -298,6 +381,7 @@ static void a_ready_header_equals_one_made_whole(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_retransmission_stream_goes_on_where_it_was),
 		cmocka_unit_test(no_index_is_ever_used_twice),
 		cmocka_unit_test(timestamps_follow_time_through_a_new_source),
 		cmocka_unit_test(the_last_index_is_the_last),

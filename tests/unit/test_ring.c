@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "shared/ring.h"
+static void step(void);
+#define RING_STEP() step()
+#include "shared/ring.c"
 
 #include <pthread.h>
 #include <sched.h>
@@ -28,6 +30,15 @@
 
 #define SLOTS 8u
 #define BYTES 256u
+
+// Dying: the process is killed at its n-th store from now; 0 = it lives.
+static unsigned steps_left;
+
+static void step(void)
+{
+	if (steps_left && !--steps_left)
+		raise(SIGKILL);
+}
 
 struct fixture {
 	void *memory;
@@ -491,9 +502,151 @@ static void a_killed_producer_leaves_no_torn_element(void **state)
 	assert_true(all > 100);
 }
 
+// Steps that a push and a pop consist of, and one more: not to die.
+#define STEPS 4u
+
+/** A child makes this call and dies at the given store of it. True when it died. */
+static bool die_in(void (*call)(struct fixture *), struct fixture *f, unsigned at)
+{
+	pid_t child = fork();
+	int status;
+
+	assert_true(child >= 0);
+	if (child == 0) {
+		steps_left = at;
+		call(f);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	return WIFSIGNALED(status);
+}
+
+static void push_one(struct fixture *f)
+{
+	uint8_t element[BYTES];
+	bool wake;
+
+	fill(element, 1000);
+	sfu_ring_push(&f->producer, element, &wake);
+}
+
+static void pop_one(struct fixture *f)
+{
+	uint8_t element[BYTES];
+
+	sfu_ring_pop(&f->consumer, element, true);
+}
+
+static void a_producer_that_dies_at_any_store_leaves_before_or_after(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t element[BYTES];
+	unsigned deaths = 0;
+	bool wake;
+
+	for (uint32_t there = 0; there < SLOTS; there++) {
+		for (unsigned at = 1; at <= STEPS; at++) {
+			enum sfu_ring_status last;
+			bool died;
+
+			memset(f->memory, 0, sfu_ring_bytes(SLOTS, BYTES));
+			sfu_ring_attach(&f->producer, f->memory, SLOTS, BYTES);
+			sfu_ring_attach(&f->consumer, f->memory, SLOTS, BYTES);
+			for (uint32_t i = 0; i < there; i++) {
+				fill(element, i);
+				sfu_ring_push(&f->producer, element, &wake);
+			}
+			died = die_in(push_one, f, at);
+			deaths += died;
+			for (uint32_t i = 0; i < there; i++) {
+				assert_int_equal(
+					sfu_ring_pop(&f->consumer, element, false), SFU_RING_OK);
+				assert_int_equal(check(element), i);
+			}
+			last = sfu_ring_pop(&f->consumer, element, false);
+			// Before the index is stored there is nothing, from then on all of it.
+			assert_int_equal(last, at == 1 ? SFU_RING_EMPTY : SFU_RING_OK);
+			assert_true(last != SFU_RING_OK || check(element) == 1000);
+			assert_int_equal(
+				sfu_ring_pop(&f->consumer, element, false), SFU_RING_EMPTY);
+		}
+	}
+	assert_int_equal(deaths, SLOTS * 3);
+}
+
+static void a_consumer_that_dies_at_any_store_leaves_before_or_after(void **state)
+{
+	struct fixture *f = *state;
+	struct sfu_ring *ring = f->memory;
+	uint8_t element[BYTES], zero[BYTES] = {0};
+	unsigned deaths = 0;
+	bool wake;
+
+	for (unsigned at = 1; at <= STEPS; at++) {
+		memset(f->memory, 0, sfu_ring_bytes(SLOTS, BYTES));
+		sfu_ring_attach(&f->producer, f->memory, SLOTS, BYTES);
+		sfu_ring_attach(&f->consumer, f->memory, SLOTS, BYTES);
+		for (uint32_t i = 0; i < SLOTS; i++) {
+			fill(element, i);
+			sfu_ring_push(&f->producer, element, &wake);
+		}
+		deaths += die_in(pop_one, f, at);
+		// It goes on with the index that is there: what was wiped is not handed out again.
+		assert_int_equal(sfu_ring_room(&f->producer), at < 3 ? 0 : 1);
+		assert_true(at == 1 || memcmp(ring->slots, zero, BYTES) == 0);
+		fill(element, 2000);
+		assert_int_equal(sfu_ring_push(&f->producer, element, &wake),
+			at < 3 ? SFU_RING_FULL : SFU_RING_OK);
+		assert_false(f->producer.poisoned);
+	}
+	assert_int_equal(deaths, 3);
+}
+
+/** Each octet of a small region changed once: as many elements as there can be, and an end. */
+static void no_octet_of_it_leads_outside(void **state)
+{
+	struct fixture *f = *state;
+	const size_t bytes = sfu_ring_bytes(SLOTS, BYTES);
+	uint8_t element[BYTES], *memory = f->memory;
+	unsigned poisoned = 0;
+
+	for (size_t at = 0; at < bytes; at++) {
+		static const uint8_t changes[] = {0xff, 0x01, 0x80};
+
+		for (unsigned k = 0; k < sizeof(changes); k++) {
+			enum sfu_ring_status status = SFU_RING_OK;
+			bool wake;
+
+			memset(f->memory, 0, bytes);
+			sfu_ring_attach(&f->producer, f->memory, SLOTS, BYTES);
+			sfu_ring_attach(&f->consumer, f->memory, SLOTS, BYTES);
+			for (uint32_t i = 0; i < SLOTS / 2; i++) {
+				fill(element, i);
+				sfu_ring_push(&f->producer, element, &wake);
+			}
+			memory[at] ^= changes[k];
+			for (uint32_t n = 0; status == SFU_RING_OK; n++) {
+				assert_true(n <= SLOTS);
+				status = sfu_ring_pop(&f->consumer, element, n & 1);
+			}
+			for (uint32_t n = 0; n < 2 * SLOTS; n++)
+				sfu_ring_push(&f->producer, element, &wake);
+			assert_true(sfu_ring_count(&f->consumer) <= SLOTS);
+			assert_true(sfu_ring_room(&f->producer) <= SLOTS);
+			poisoned += f->consumer.poisoned || f->producer.poisoned;
+		}
+	}
+	assert_true(poisoned > 16);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+			a_producer_that_dies_at_any_store_leaves_before_or_after, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_consumer_that_dies_at_any_store_leaves_before_or_after, setup, teardown),
+		cmocka_unit_test_setup_teardown(no_octet_of_it_leads_outside, setup, teardown),
 		cmocka_unit_test(size_is_a_multiple_of_a_cache_line),
 		cmocka_unit_test_setup_teardown(
 			elements_come_out_in_order_and_whole, setup, teardown),

@@ -247,7 +247,7 @@ static void test_tails(void **state)
 		{"header only", {0x80, 201, 0, 0}, 4, RTCP_END, 2},
 		{"padding without body", {0xa0, 201, 0, 0}, 4, RTCP_MALFORMED, 1},
 		{"padding 0", {0xa0, 201, 0, 1, 0, 0, 0, 0}, 8, RTCP_MALFORMED, 1},
-		{"padding 3", {0xa0, 201, 0, 1, 0, 0, 0, 3}, 8, RTCP_MALFORMED, 1},
+		{"padding 3", {0xa0, 201, 0, 1, 0, 0, 0, 3}, 8, RTCP_END, 2},
 		{"padding 4", {0xa0, 201, 0, 1, 0, 0, 0, 4}, 8, RTCP_END, 2},
 		{"padding larger than the body", {0xa0, 201, 0, 1, 0, 0, 0, 8}, 8, RTCP_MALFORMED,
 			1},

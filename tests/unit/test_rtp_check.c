@@ -12,6 +12,8 @@
 #include "sfu-dp/proto/rtp.h"
 #include "tests/support/content.h"
 #include "tests/support/latency.h"
+#include "tests/support/rtp_repair.h"
+#include "tests/support/rtp_resend.h"
 #include "tests/support/rtp_sink.h"
 #include "tests/support/rtp_source.h"
 
@@ -121,6 +123,30 @@ static void test_lost(void **state)
 	run(&p, 10);
 	assert_int_equal(rtp_sink_lost(p.sink), 2);
 	assert_int_equal(rtp_sink_stats(p.sink)->rtp_missing, 2);
+	pair_close(&p);
+}
+
+static void test_overtaken_before_we_were_there(void **state)
+{
+	uint8_t late[RTP_SOURCE_PACKET_MAX];
+	size_t late_len;
+	struct pair p;
+
+	(void)state;
+	pair_open(&p, RTP_CODEC_VP9);
+	make(&p);
+	late_len = p.len;
+	memcpy(late, p.packet, late_len);
+	// Came while nobody listened.
+	make(&p);
+	make(&p);
+	run(&p, 5);
+	rtp_sink_packet(p.sink, late, late_len, p.now_us, &open_edge);
+	assert_int_equal(rtp_sink_lost(p.sink), 0);
+	assert_int_equal(rtp_sink_stats(p.sink)->unique, 5);
+	// But once.
+	rtp_sink_packet(p.sink, late, late_len, p.now_us, &open_edge);
+	assert_int_equal(rtp_sink_stats(p.sink)->duplicated, 1);
 	pair_close(&p);
 }
 
@@ -275,11 +301,91 @@ static void test_latency_classes(void **state)
 	assert_int_equal(l.max_us, UINT64_MAX);
 }
 
+/** A receiver that asks, a sender that answers, and every tenth packet lost on the way. */
+static void test_repair(void **state)
+{
+	const struct rtp_repair_config config
+		= {.ssrc = 42, .rtx_ssrc = 43, .payload_type = 98, .rtx_payload_type = 99};
+	struct rtp_repair *repair = rtp_repair_create(&config);
+	struct rtp_resend *resend = rtp_resend_create(43, 99, 65000);
+	const struct rtp_sink_stats *st;
+	struct pair p;
+
+	(void)state;
+	pair_open(&p, RTP_CODEC_VP9);
+	st = rtp_sink_stats(p.sink);
+	for (unsigned n = 0; n < 1000; n++) {
+		uint8_t rtcp[256], again[RTP_SOURCE_PACKET_MAX];
+		struct rtcp_feedback fb;
+		struct rtcp_packet packet;
+		struct rtcp_nack nack;
+		struct rtcp_iter it;
+		size_t len;
+
+		p.now_us += 10000;
+		p.len = rtp_source_next(p.source, p.now_us, 0, p.packet, sizeof(p.packet));
+		rtp_resend_keep(resend, p.packet, p.len);
+		if (n % 10 != 5) {
+			len = p.len;
+			assert_int_equal(rtp_repair_packet(repair, p.packet, &len, p.now_us),
+				RTP_REPAIR_FRESH);
+			assert_int_equal(rtp_repair_packet(repair, p.packet, &len, p.now_us),
+				RTP_REPAIR_AGAIN);
+			rtp_sink_packet(p.sink, p.packet, len, p.now_us, &open_edge);
+		}
+		len = rtp_repair_nack(repair, p.now_us, 1, rtcp, sizeof(rtcp));
+		if (!len)
+			continue;
+		rtcp_iter_init(&it, rtcp, len);
+		assert_int_equal(rtcp_next(&it, &packet), RTCP_OK);
+		assert_int_equal(rtcp_feedback_parse(&packet, &fb), RTCP_OK);
+		assert_true(rtcp_nack(&fb, 0, &nack));
+		assert_int_equal(nack.blp, 0);
+		len = rtp_resend_answer(resend, nack.pid, again, sizeof(again));
+		assert_int_equal(
+			rtp_repair_packet(repair, again, &len, p.now_us), RTP_REPAIR_RECOVERED);
+		rtp_sink_recovered(p.sink, again, len, p.now_us, &open_edge);
+	}
+	assert_null(st->problem);
+	assert_int_equal(st->unique, 1000);
+	assert_int_equal(st->in_time, 1000);
+	assert_int_equal(st->recovered, 100);
+	// What a report says is lost is what did not come the first time.
+	assert_int_equal(st->rtp_missing, 100);
+	assert_int_equal(rtp_repair_counts(repair)->recovered, 100);
+	assert_int_equal(rtp_repair_counts(repair)->again, 900);
+	assert_int_equal(rtp_resend_counts(resend)->sent, 100);
+	assert_int_equal(rtp_resend_answer(resend, 5000, p.packet, sizeof(p.packet)), 0);
+	rtp_repair_destroy(repair);
+	rtp_resend_destroy(resend);
+	pair_close(&p);
+}
+
+/** What comes after too long is there, but not in time. */
+static void test_in_time(void **state)
+{
+	const struct rtp_sink_stats *st;
+	struct pair p;
+
+	(void)state;
+	pair_open(&p, RTP_CODEC_OPUS);
+	st = rtp_sink_stats(p.sink);
+	for (unsigned late = 0; late < 2; late++) {
+		p.len = rtp_source_next(p.source, p.now_us, 0, p.packet, sizeof(p.packet));
+		rtp_sink_packet(
+			p.sink, p.packet, p.len, p.now_us + RTP_SINK_IN_TIME_US + late, &open_edge);
+	}
+	assert_int_equal(st->unique, 2);
+	assert_int_equal(st->in_time, 1);
+	pair_close(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_clean),
 		cmocka_unit_test(test_lost),
+		cmocka_unit_test(test_overtaken_before_we_were_there),
 		cmocka_unit_test(test_shut),
 		cmocka_unit_test(test_twice_and_late),
 		cmocka_unit_test(test_every_octet),
@@ -287,6 +393,8 @@ int main(void)
 		cmocka_unit_test(test_other_sender),
 		cmocka_unit_test(test_reports),
 		cmocka_unit_test(test_latency_classes),
+		cmocka_unit_test(test_repair),
+		cmocka_unit_test(test_in_time),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

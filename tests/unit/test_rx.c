@@ -27,9 +27,12 @@
 #define IP 14u
 #define L4 34u
 #define UDP_DATA 42u
+#define L4_IP6 54u
 
 static const uint8_t our_ip[4] = {198, 18, 99, 2}, our_other_ip[4] = {198, 18, 99, 6};
 static const uint8_t their_ip[4] = {198, 18, 99, 1};
+static const uint8_t our_ip6[16] = {0xfd, 0x99, [13] = 0x12, 0x34, 0x02};
+static const uint8_t their_ip6[16] = {0xfd, 0x99, [15] = 0x01};
 static const uint8_t their_mac[6] = {2, 0, 0, 0, 0, 9};
 
 static struct world {
@@ -50,6 +53,15 @@ void classify_burst(struct worker *w, struct rte_mbuf **m, unsigned n)
 	world.classified_count = n;
 }
 
+static struct rte_mbuf *hinted;
+
+void hint_packet(struct worker *w, struct rte_mbuf *m)
+{
+	assert_ptr_equal(w, world.w);
+	assert_null(hinted);
+	hinted = m;
+}
+
 /* --- frames --- */
 
 struct frame {
@@ -57,7 +69,20 @@ struct frame {
 	size_t len;
 };
 
-enum base { UDP, ARP, ICMP, ARP_TO_US };
+enum base {
+	UDP,
+	ARP,
+	ICMP,
+	UDP6,
+	ECHO6,
+	SOLICIT,
+	BASES,
+	ARP_TO_US,
+	PROBE6,
+	SOLICIT_US,
+	BIG4,
+	BIG6
+};
 
 static void put16(uint8_t *p, unsigned v)
 {
@@ -115,17 +140,138 @@ static void ip_base(struct frame *f, unsigned protocol, size_t payload)
 	f->len = IP + 20 + payload;
 }
 
-static void udp_base(struct frame *f)
+static void udp_fill(uint8_t *udp)
 {
-	uint8_t *udp = f->octets + L4;
-
 	put16(udp, 5004);
 	put16(udp + 2, MEDIA_PORT);
 	put16(udp + 4, 8 + UDP_PAYLOAD);
 	put16(udp + 6, 0xbad1); // Partial, as from a kernel on the same machine.
 	for (unsigned i = 0; i < UDP_PAYLOAD; i++)
 		udp[8 + i] = (uint8_t)(i * 7 + 1);
+}
+
+static void udp_base(struct frame *f)
+{
+	udp_fill(f->octets + L4);
 	ip_base(f, 17, 8 + UDP_PAYLOAD);
+}
+
+/** What an ICMPv6 or UDP checksum must be 0 over: pseudo header, message. */
+static unsigned checksum6(const uint8_t *ip, const uint8_t *message, size_t len)
+{
+	uint8_t whole[FRAME_MAX + 40];
+
+	memcpy(whole, ip + 8, 32);
+	memset(whole + 32, 0, 8);
+	put16(whole + 34, (unsigned)len);
+	whole[39] = ip[6];
+	memcpy(whole + 40, message, len);
+	return checksum(whole, 40 + len);
+}
+
+static void icmp6_checksum_fix(struct frame *f, size_t ip_at)
+{
+	uint8_t *ip = f->octets + ip_at;
+	size_t len = get16(ip + 4);
+
+	if (len < 4 || ip_at + 40 + len > FRAME_MAX)
+		return;
+	put16(ip + 42, 0);
+	put16(ip + 42, checksum6(ip, ip + 40, len));
+}
+
+static void ip6_base(struct frame *f, unsigned next, size_t payload)
+{
+	uint8_t *ip = f->octets + IP;
+
+	put16(f->octets + 12, 0x86dd);
+	ip[0] = 0x60;
+	put16(ip + 4, (unsigned)payload);
+	ip[6] = (uint8_t)next;
+	ip[7] = next == 58 ? 255 : 63;
+	memcpy(ip + 8, their_ip6, 16);
+	memcpy(ip + 24, our_ip6, 16);
+	f->len = IP + 40 + payload;
+	if (next == 58)
+		icmp6_checksum_fix(f, IP);
+}
+
+static void udp6_base(struct frame *f)
+{
+	udp_fill(f->octets + L4_IP6);
+	ip6_base(f, 17, 8 + UDP_PAYLOAD);
+}
+
+static void echo6_base(struct frame *f)
+{
+	uint8_t *icmp = f->octets + L4_IP6;
+
+	icmp[0] = 128;
+	put16(icmp + 4, 77);
+	put16(icmp + 6, 1);
+	for (unsigned i = 0; i < 33; i++)
+		icmp[8 + i] = (uint8_t)(0xf0 + i);
+	ip6_base(f, 58, 41);
+}
+
+/** As a kernel asks: to the group of the last 24 bits of our address, with its own MAC. */
+static void solicit_base(struct frame *f)
+{
+	static const uint8_t group_mac[6] = {0x33, 0x33, 0xff, 0x12, 0x34, 0x02};
+	static const uint8_t group[16] = {0xff, 0x02, [11] = 1, 0xff, 0x12, 0x34, 0x02};
+	uint8_t *icmp = f->octets + L4_IP6;
+
+	memcpy(f->octets, group_mac, 6);
+	icmp[0] = 135;
+	memcpy(icmp + 8, our_ip6, 16);
+	icmp[24] = 1;
+	icmp[25] = 1;
+	memcpy(icmp + 26, their_mac, 6);
+	ip6_base(f, 58, 32);
+	memcpy(f->octets + IP + 24, group, 16);
+	icmp6_checksum_fix(f, IP);
+}
+
+/** Who has no address yet asks whether it is taken (RFC 4862, 5.4). */
+static void probe6_base(struct frame *f)
+{
+	solicit_base(f);
+	memset(f->octets + IP + 8, 0, 16);
+	put16(f->octets + IP + 4, 24);
+	f->len = L4_IP6 + 24;
+	icmp6_checksum_fix(f, IP);
+}
+
+/** A router says that 1452 octets of ours were more than 1400. */
+static void too_big_base(struct frame *f, int version)
+{
+	uint8_t *icmp = f->octets + (version == 4 ? L4 : L4_IP6), *ip = icmp + 8;
+	size_t headers = version == 4 ? 20 : 40;
+
+	icmp[0] = version == 4 ? 3 : 2;
+	icmp[1] = version == 4 ? 4 : 0;
+	put16(icmp + 6, 1400);
+	if (version == 4) {
+		ip[0] = 0x45;
+		put16(ip + 2, 1452);
+		ip[9] = 17;
+		memcpy(ip + 12, our_ip, 4);
+		memcpy(ip + 16, their_ip, 4);
+	} else {
+		ip[0] = 0x60;
+		put16(ip + 4, 1412);
+		ip[6] = 17;
+		memcpy(ip + 8, our_ip6, 16);
+		memcpy(ip + 24, their_ip6, 16);
+	}
+	put16(ip + headers, MEDIA_PORT);
+	put16(ip + headers + 2, 5004);
+	if (version == 4)
+		ip_base(f, 1, 8 + headers + 8);
+	else
+		ip6_base(f, 58, 8 + headers + 8);
+	if (version == 4)
+		icmp_checksum_fix(f);
 }
 
 static void icmp_base(struct frame *f)
@@ -173,10 +319,45 @@ static void frame_make(struct frame *f, enum base base)
 		memset(f->octets, 0xff, 6);
 		arp_base(f);
 		break;
-	case ARP_TO_US:
+	case UDP6:
+		udp6_base(f);
+		break;
+	case ECHO6:
+		echo6_base(f);
+		break;
+	case SOLICIT:
+		solicit_base(f);
+		break;
+	case PROBE6:
+		probe6_base(f);
+		break;
+	case SOLICIT_US:
+		solicit_base(f);
+		memcpy(f->octets, world.port.mac, 6);
+		memcpy(f->octets + IP + 24, our_ip6, 16);
+		icmp6_checksum_fix(f, IP);
+		break;
+	case BIG4:
+		too_big_base(f, 4);
+		break;
+	case BIG6:
+		too_big_base(f, 6);
+		break;
+	default:
 		arp_base(f);
 		break;
 	}
+}
+
+static bool is_icmp6(enum base base)
+{
+	return base == ECHO6 || base == SOLICIT || base == PROBE6 || base == SOLICIT_US
+	       || base == BIG6;
+}
+
+static bool is_ip4(enum base base)
+{
+	return base == UDP || base == ICMP || base == BIG4;
 }
 
 static void tag_insert(struct frame *f, unsigned tci)
@@ -220,6 +401,7 @@ static void mbuf_split(struct rte_mbuf *m, size_t at)
 
 #define CLASSIFIED DROP_COUNT
 #define ANSWERED (DROP_COUNT + 1)
+#define HINTED (DROP_COUNT + 2)
 
 static uint64_t dropped_sum(const struct worker_counters *c)
 {
@@ -232,9 +414,10 @@ static uint64_t dropped_sum(const struct worker_counters *c)
 
 static const char *verdict_name(unsigned verdict)
 {
-	return verdict == CLASSIFIED ? "classified"
-	       : verdict == ANSWERED ? "answered"
-				     : drop_names[verdict];
+	return verdict == HINTED       ? "hinted"
+	       : verdict == CLASSIFIED ? "classified"
+	       : verdict == ANSWERED   ? "answered"
+				       : drop_names[verdict];
 }
 
 /** Everything the port was given, read back. The caller frees. */
@@ -255,9 +438,10 @@ static unsigned rx_one(struct rte_mbuf *m, struct rte_mbuf **result)
 {
 	struct worker_counters before = world.w->count, *after = &world.w->count;
 	uint32_t bytes = rte_pktmbuf_pkt_len(m);
-	unsigned verdict = DROP_COUNT + 2, ends = 0;
+	unsigned verdict = DROP_COUNT + 3, ends = 0;
 
 	*result = NULL;
+	hinted = NULL;
 	world.classified_count = 0;
 	rx_burst(world.w, &m, 1);
 	assert_int_equal(after->rx_packets, before.rx_packets + 1);
@@ -272,6 +456,11 @@ static unsigned rx_one(struct rte_mbuf *m, struct rte_mbuf **result)
 	if (world.classified_count) {
 		verdict = CLASSIFIED;
 		*result = world.classified[0];
+		ends++;
+	}
+	if (hinted) {
+		verdict = HINTED;
+		*result = hinted;
 		ends++;
 	}
 	if (after->answered != before.answered) {
@@ -295,19 +484,24 @@ static void classified_check(
 	struct rte_mbuf *m, const struct frame *f, size_t l2_len, size_t payload_len)
 {
 	const struct pkt *pkt = pkt_of(m);
-	const uint8_t *ip = f->octets + l2_len;
-	uint8_t address[16];
+	const uint8_t *ip = f->octets + l2_len, *udp = ip + (*ip >> 4 == 4 ? 20 : 40);
+	uint8_t remote[16], local[16];
 
+	if (*ip >> 4 == 4) {
+		mapped(remote, ip + 12);
+		mapped(local, ip + 16);
+	} else {
+		memcpy(remote, ip + 8, 16);
+		memcpy(local, ip + 24, 16);
+	}
 	assert_int_equal(m->nb_segs, 1);
 	assert_int_equal(rte_pktmbuf_pkt_len(m), payload_len);
 	assert_int_equal(rte_pktmbuf_data_len(m), payload_len);
-	assert_memory_equal(rte_pktmbuf_mtod(m, uint8_t *), ip + 28, payload_len);
-	mapped(address, ip + 12);
-	assert_memory_equal(pkt->tuple.remote, address, 16);
-	mapped(address, ip + 16);
-	assert_memory_equal(pkt->tuple.local, address, 16);
-	assert_memory_equal(&pkt->tuple.remote_port_be16, ip + 20, 2);
-	assert_memory_equal(&pkt->tuple.local_port_be16, ip + 22, 2);
+	assert_memory_equal(rte_pktmbuf_mtod(m, uint8_t *), udp + 8, payload_len);
+	assert_memory_equal(pkt->tuple.remote, remote, 16);
+	assert_memory_equal(pkt->tuple.local, local, 16);
+	assert_memory_equal(&pkt->tuple.remote_port_be16, udp, 2);
+	assert_memory_equal(&pkt->tuple.local_port_be16, udp + 2, 2);
 	assert_int_equal(pkt->tuple.vlan, l2_len == 18 ? get16(f->octets + 14) & 0xfff : 0);
 	assert_memory_equal(pkt->l2.remote_mac, f->octets + 6, 6);
 	assert_memory_equal(pkt->l2.local_mac, world.port.mac, 6);
@@ -346,6 +540,71 @@ static void icmp_reply_check(struct rte_mbuf *m, const struct frame *f, size_t l
 	assert_int_equal(ip[21], 0);
 	assert_int_equal(checksum(ip + 20, len), 0);
 	assert_memory_equal(ip + 24, request + 24, len - 4);
+}
+
+static void echo6_reply_check(struct rte_mbuf *m, const struct frame *f, size_t l2_len)
+{
+	const uint8_t *r = rte_pktmbuf_mtod(m, uint8_t *), *ip = r + l2_len;
+	const uint8_t *request = f->octets + l2_len;
+	size_t len = get16(request + 4);
+
+	assert_int_equal(rte_pktmbuf_pkt_len(m), l2_len + 40 + len);
+	assert_memory_equal(r, f->octets + 6, 6);
+	assert_memory_equal(r + 6, world.port.mac, 6);
+	assert_memory_equal(r + 12, f->octets + 12, l2_len - 12);
+	assert_memory_equal(ip, request, 7);
+	assert_memory_equal(ip + 8, request + 24, 16);
+	assert_memory_equal(ip + 24, request + 8, 16);
+	assert_int_equal(ip[40], 129);
+	assert_int_equal(ip[41], 0);
+	assert_int_equal(checksum6(ip, ip + 40, len), 0);
+	assert_memory_equal(ip + 44, request + 44, len - 4);
+}
+
+static void advert_check(struct rte_mbuf *m, const struct frame *f, size_t l2_len)
+{
+	static const uint8_t all_nodes[16] = {0xff, 0x02, [15] = 1};
+	static const uint8_t all_nodes_mac[6] = {0x33, 0x33, 0, 0, 0, 1}, none[16];
+	const uint8_t *r = rte_pktmbuf_mtod(m, uint8_t *), *ip = r + l2_len;
+	const uint8_t *request = f->octets + l2_len;
+	bool probe = !memcmp(request + 8, none, 16);
+
+	assert_int_equal(rte_pktmbuf_pkt_len(m), l2_len + 40 + 32);
+	assert_memory_equal(r, probe ? all_nodes_mac : f->octets + 6, 6);
+	assert_memory_equal(r + 6, world.port.mac, 6);
+	assert_memory_equal(r + 12, f->octets + 12, l2_len - 12);
+	assert_int_equal(ip[0], 0x60);
+	assert_int_equal(get16(ip + 4), 32);
+	assert_int_equal(ip[6], 58);
+	assert_int_equal(ip[7], 255);
+	assert_memory_equal(ip + 8, our_ip6, 16);
+	assert_memory_equal(ip + 24, probe ? all_nodes : request + 8, 16);
+	assert_int_equal(ip[40], 136);
+	assert_int_equal(checksum6(ip, ip + 40, 32), 0);
+	assert_int_equal(ip[44], probe ? 0x20 : 0x60);
+	assert_memory_equal(ip + 48, our_ip6, 16);
+	assert_int_equal(get16(ip + 64), 0x0201);
+	assert_memory_equal(ip + 66, world.port.mac, 6);
+}
+
+/** The flow that a "too big" is about, as seen from us. */
+static void hint_check(struct rte_mbuf *m, int version, size_t vlan)
+{
+	static const uint8_t ports[4]
+		= {5004 >> 8, 5004 & 0xff, MEDIA_PORT >> 8, MEDIA_PORT & 0xff};
+	const struct pkt *pkt = pkt_of(m);
+	uint8_t remote[16], local[16];
+
+	mapped(remote, their_ip);
+	mapped(local, our_ip);
+	assert_memory_equal(pkt->tuple.remote, version == 4 ? remote : their_ip6, 16);
+	assert_memory_equal(pkt->tuple.local, version == 4 ? local : our_ip6, 16);
+	assert_memory_equal(&pkt->tuple.remote_port_be16, ports, 2);
+	assert_memory_equal(&pkt->tuple.local_port_be16, ports + 2, 2);
+	assert_int_equal(pkt->tuple.vlan, vlan);
+	assert_int_equal(pkt->hint_mtu, 1400);
+	assert_int_equal(pkt->hint_quoted_len, 1452);
+	assert_int_equal(pkt->hops, 0);
 }
 
 /* --- one frame, one verdict --- */
@@ -401,7 +660,7 @@ static const struct row rows[] = {
 	ROW("for the IP broadcast", UDP, DROP_not_for_us,
 		.patch = {{IP + 16, 255}, {IP + 17, 255}, {IP + 18, 255}, {IP + 19, 255}}),
 	ROW("for an IP group", UDP, DROP_not_for_us, .patch = {{IP + 16, 224}}),
-	ROW("IPv6 is not spoken here yet", UDP, DROP_ethertype, .patch = {{12, 0x86}, {13, 0xdd}}),
+	ROW("IPv4 under IPv6's type", UDP, DROP_ip_malformed, .patch = {{12, 0x86}, {13, 0xdd}}),
 	ROW("a length instead of a type", UDP, DROP_ethertype, .patch = {{12, 0}, {13, 92}}),
 	ROW("a tag in a tag", UDP, DROP_ethertype, .patch = {{12, 0x81}, {13, 0x00}},
 		.tag = TAG(7)),
@@ -477,6 +736,92 @@ static const struct row rows[] = {
 	ROW("echo request for another", ICMP, DROP_not_for_us, .patch = {{IP + 19, 3}}),
 	ROW("echo request to the Ethernet broadcast", ICMP, DROP_not_for_us,
 		.patch = {{0, 0xff}, {1, 0xff}, {2, 0xff}, {3, 0xff}, {4, 0xff}, {5, 0xff}}),
+	ROW("too big", BIG4, HINTED),
+	ROW("too big, in a VLAN", BIG4, HINTED, .tag = TAG(7)),
+	ROW("too big, with a wrong checksum", BIG4, DROP_icmp_malformed, .patch = {{L4 + 7, 1}},
+		.wrong_checksum = 1),
+	ROW("too big, quoting too little", BIG4, DROP_icmp_malformed, .patch = {{IP + 3, 51}}),
+	ROW("too big, about TCP", BIG4, DROP_icmp_malformed, .patch = {{L4 + 8 + 9, 6}}),
+	ROW("port unreachable", BIG4, DROP_icmp_malformed, .patch = {{L4 + 1, 3}}),
+	ROW("IPv6: a datagram for us goes on", UDP6, CLASSIFIED),
+	ROW("IPv6: one in a VLAN", UDP6, CLASSIFIED, .tag = TAG(7)),
+	ROW("IPv6: traffic class, flow label and hop limit do not matter", UDP6, CLASSIFIED,
+		.patch = {{IP, 0x6f}, {IP + 1, 0xff}, {IP + 7, 1}}),
+	ROW("IPv6: padding is cut off", UDP6, CLASSIFIED, .pad = 18),
+	ROW("IPv6: UDP's length counts", UDP6, CLASSIFIED, .patch = {{L4_IP6 + 5, 8 + 10}},
+		.payload = 10),
+	ROW("IPv6: from a link-local address", UDP6, CLASSIFIED,
+		.patch = {{IP + 8, 0xfe}, {IP + 9, 0x80}}),
+	ROW("IPv6: for another address", UDP6, DROP_not_for_us, .patch = {{IP + 39, 3}}),
+	ROW("IPv6: for another machine's Ethernet address", UDP6, DROP_not_for_us,
+		.patch = {{4, 0x77}, {5, 0x77}}),
+	ROW("IPv6: for us, to an Ethernet group", UDP6, DROP_not_for_us,
+		.patch = {{0, 0x33}, {1, 0x33}}),
+	ROW("IPv6: a datagram to the neighbours' group", UDP6, DROP_not_for_us,
+		.patch = {{0, 0x33}, {IP + 24, 0xff}, {IP + 25, 2}, {IP + 35, 1}, {IP + 36, 0xff},
+			{IP + 37, 0x12}, {IP + 38, 0x34}, {IP + 39, 2}}),
+	ROW("IPv6: to all nodes", UDP6, DROP_not_for_us,
+		.patch = {{0, 0x33}, {IP + 24, 0xff}, {IP + 25, 2}}),
+	ROW("IPv6: from a group", UDP6, DROP_ip_malformed, .patch = {{IP + 8, 0xff}}),
+	ROW("IPv6: from nobody", UDP6, DROP_ip_malformed,
+		.patch = {{IP + 8, 0}, {IP + 9, 0}, {IP + 23, 0}}),
+	ROW("IPv6: from what looks like IPv4", UDP6, DROP_ip_malformed,
+		.patch = {{IP + 8, 0}, {IP + 9, 0}, {IP + 18, 0xff}, {IP + 19, 0xff}}),
+	ROW("IPv6 version 5", UDP6, DROP_ip_malformed, .patch = {{IP, 0x50}}),
+	ROW("IPv6 length one more than the frame", UDP6, DROP_ip_malformed,
+		.patch = {{IP + 5, 73}}),
+	ROW("IPv6 length beyond any frame", UDP6, DROP_ip_malformed, .patch = {{IP + 4, 0xff}}),
+	ROW("IPv6 length 0", UDP6, DROP_udp_malformed, .patch = {{IP + 5, 0}}),
+	ROW("IPv6 ends inside the UDP header", UDP6, DROP_udp_malformed, .patch = {{IP + 5, 7}}),
+	ROW("IPv6: UDP length more than IP's", UDP6, DROP_udp_malformed,
+		.patch = {{L4_IP6 + 5, 73}}),
+	ROW("IPv6: UDP without checksum", UDP6, DROP_udp_malformed,
+		.patch = {{L4_IP6 + 6, 0}, {L4_IP6 + 7, 0}}),
+	ROW("IPv6: another UDP port", UDP6, DROP_udp_port, .patch = {{L4_IP6 + 3, 0x41}}),
+	ROW("IPv6: hop-by-hop options", UDP6, DROP_ip_options, .patch = {{IP + 6, 0}}),
+	ROW("IPv6: routing header", UDP6, DROP_ip_options, .patch = {{IP + 6, 43}}),
+	ROW("IPv6: destination options", UDP6, DROP_ip_options, .patch = {{IP + 6, 60}}),
+	ROW("IPv6: fragment", UDP6, DROP_ip_fragment, .patch = {{IP + 6, 44}}),
+	ROW("IPv6: TCP", UDP6, DROP_ip_protocol, .patch = {{IP + 6, 6}}),
+	ROW("IPv6: ICMP of IPv4", UDP6, DROP_ip_protocol, .patch = {{IP + 6, 1}}),
+	ROW("neighbour asks for us", SOLICIT, ANSWERED),
+	ROW("neighbour asks for us in a VLAN", SOLICIT, ANSWERED, .tag = TAG(7)),
+	ROW("neighbour asks us alone", SOLICIT_US, ANSWERED),
+	ROW("neighbour asks us alone at a group's Ethernet address", SOLICIT, DROP_not_for_us,
+		.patch = {{IP + 24, 0xfd}, {IP + 25, 0x99}, {IP + 35, 0}, {IP + 36, 0},
+			{IP + 37, 0x12}, {IP + 38, 0x34}, {IP + 39, 0x02}}),
+	ROW("neighbour without an address probes ours", PROBE6, ANSWERED),
+	ROW("neighbour asks through a router", SOLICIT, DROP_icmp_malformed,
+		.patch = {{IP + 7, 254}}),
+	ROW("neighbour asks for another in our group", SOLICIT, DROP_icmp_malformed,
+		.patch = {{L4_IP6 + 10, 1}}),
+	ROW("neighbour asks in another group", SOLICIT, DROP_not_for_us, .patch = {{IP + 39, 1}}),
+	ROW("neighbour asks with a code", SOLICIT, DROP_icmp_malformed, .patch = {{L4_IP6 + 1, 1}}),
+	ROW("neighbour asks with a wrong checksum", SOLICIT, DROP_icmp_malformed,
+		.patch = {{L4_IP6 + 3, 0}}, .wrong_checksum = 1),
+	ROW("neighbour with an option of no length", SOLICIT, DROP_icmp_malformed,
+		.patch = {{L4_IP6 + 25, 0}}),
+	ROW("neighbour would have us answer a group", SOLICIT, DROP_icmp_malformed,
+		.patch = {{L4_IP6 + 26, 3}}),
+	ROW("who has no address has no MAC to tell", SOLICIT, DROP_icmp_malformed,
+		.patch = {{IP + 8, 0}, {IP + 9, 0}, {IP + 23, 0}}),
+	ROW("neighbour advertises", SOLICIT, DROP_not_for_us, .patch = {{L4_IP6, 136}}),
+	ROW("IPv6 echo request", ECHO6, ANSWERED),
+	ROW("IPv6 echo request in a VLAN", ECHO6, ANSWERED, .tag = TAG(7)),
+	ROW("IPv6 echo request, padded", ECHO6, ANSWERED, .pad = 5),
+	ROW("IPv6 echo request with a wrong checksum", ECHO6, DROP_icmp_malformed,
+		.patch = {{L4_IP6 + 12, 0}}, .wrong_checksum = 1),
+	ROW("IPv6 echo request with a code", ECHO6, DROP_icmp_malformed,
+		.patch = {{L4_IP6 + 1, 1}}),
+	ROW("IPv6 echo request without data", ECHO6, DROP_icmp_malformed, .patch = {{IP + 5, 7}}),
+	ROW("IPv6 echo request from a group", ECHO6, DROP_not_for_us, .patch = {{IP + 8, 0xff}}),
+	ROW("IPv6 echo reply", ECHO6, DROP_icmp_malformed, .patch = {{L4_IP6, 129}}),
+	ROW("router advertisement", ECHO6, DROP_icmp_malformed, .patch = {{L4_IP6, 134}}),
+	ROW("redirect of IPv6", ECHO6, DROP_icmp_malformed, .patch = {{L4_IP6, 137}}),
+	ROW("packet too big", BIG6, HINTED),
+	ROW("packet too big, quoting too little", BIG6, DROP_icmp_malformed,
+		.patch = {{IP + 5, 51}}),
+	ROW("packet too big, about TCP", BIG6, DROP_icmp_malformed, .patch = {{L4_IP6 + 8 + 6, 6}}),
 };
 
 static void row_frame(const struct row *r, struct frame *f)
@@ -484,10 +829,12 @@ static void row_frame(const struct row *r, struct frame *f)
 	frame_make(f, r->base);
 	for (unsigned i = 0; i < PATCHES && (r->patch[i].at || r->patch[i].value); i++)
 		f->octets[r->patch[i].at] = r->patch[i].value;
-	if (r->base == ICMP && !r->wrong_checksum)
+	if ((r->base == ICMP || r->base == BIG4) && !r->wrong_checksum)
 		icmp_checksum_fix(f);
-	if ((r->base == UDP || r->base == ICMP) && !r->wrong_checksum)
+	if (is_ip4(r->base) && !r->wrong_checksum)
 		ip_checksum_fix(f, IP);
+	if (is_icmp6(r->base) && !r->wrong_checksum)
+		icmp6_checksum_fix(f, IP);
 	f->len += r->pad;
 	if (r->tag)
 		tag_insert(f, r->tag - 1u);
@@ -514,8 +861,14 @@ static void each_frame_meets_its_verdict(void **state)
 				r->payload == 0xffff ? 0
 				: r->payload         ? r->payload
 						     : UDP_PAYLOAD);
+		else if (verdict == HINTED)
+			hint_check(m, r->base == BIG4 ? 4 : 6, r->tag ? 7 : 0);
 		else if (verdict == ANSWERED && r->base == ICMP)
 			icmp_reply_check(m, &f, l2_len);
+		else if (verdict == ANSWERED && r->base == ECHO6)
+			echo6_reply_check(m, &f, l2_len);
+		else if (verdict == ANSWERED && is_icmp6(r->base))
+			advert_check(m, &f, l2_len);
 		else if (verdict == ANSWERED)
 			arp_reply_check(m, &f, l2_len);
 		rte_pktmbuf_free(m);
@@ -572,6 +925,12 @@ static void a_tag_beside_the_frame_counts_as_in_it(void **state)
 	}
 }
 
+/** Octets without which rx looks no further. */
+static size_t header_of(enum base base)
+{
+	return base == ARP ? 28 : is_ip4(base) ? 20 : 40;
+}
+
 /** No prefix of a valid frame is taken for it, although the rest lies behind it in the buffer. */
 static void no_prefix_is_a_frame(void **state)
 {
@@ -580,7 +939,8 @@ static void no_prefix_is_a_frame(void **state)
 		uint16_t tci;
 		size_t needed; /* shortest prefix that is whole */
 	} whole[] = {{UDP, 0, 106}, {UDP, 7, 110}, {ICMP, 0, 75}, {ICMP, 7, 79}, {ARP, 0, 42},
-		{ARP, 7, 46}};
+		{ARP, 7, 46}, {UDP6, 0, 126}, {UDP6, 7, 130}, {ECHO6, 0, 95}, {SOLICIT, 0, 86},
+		{PROBE6, 0, 78}};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(whole) / sizeof(whole[0]); i++) {
@@ -594,7 +954,7 @@ static void no_prefix_is_a_frame(void **state)
 			size_t l2_len = whole[i].tci ? 18 : 14;
 			unsigned verdict = rx_one(mbuf_of(&f, len), &m);
 
-			assert_int_equal(verdict, len < l2_len + (whole[i].base == ARP ? 28 : 20)
+			assert_int_equal(verdict, len < l2_len + header_of(whole[i].base)
 							  ? DROP_frame_short
 							  : DROP_ip_malformed);
 		}
@@ -722,6 +1082,23 @@ static uint32_t dice(uint32_t sides)
 	return (uint32_t)(dice_state >> 32) % sides;
 }
 
+static bool is_datagram6_for_us(const uint8_t *ip, size_t have, size_t *payload_len)
+{
+	static const uint8_t zeros[10];
+	size_t udp_len;
+
+	if (have < 48 || ip[0] >> 4 != 6 || get16(ip + 4) > have - 40 || get16(ip + 4) < 8
+		|| ip[6] != 17)
+		return false;
+	if (memcmp(ip + 24, our_ip6, 16) || ip[8] == 0xff || !memcmp(ip + 8, zeros, 10))
+		return false;
+	udp_len = get16(ip + 44);
+	if (udp_len < 8 || udp_len > get16(ip + 4) || !get16(ip + 46))
+		return false;
+	*payload_len = udp_len - 8;
+	return get16(ip + 42) == MEDIA_PORT && get16(ip + 40);
+}
+
 /** By the book and without DPDK: is this a datagram that must go on? */
 static bool is_datagram_for_us(const struct frame *f, size_t *l2_len, size_t *payload_len)
 {
@@ -737,10 +1114,12 @@ static bool is_datagram_for_us(const struct frame *f, size_t *l2_len, size_t *pa
 			return false;
 		*l2_len = 18;
 	}
-	if (get16(e + *l2_len - 2) != 0x0800 || f->len < *l2_len + 28)
-		return false;
 	ip = e + *l2_len;
 	have = f->len - *l2_len;
+	if (get16(ip - 2) == 0x86dd)
+		return is_datagram6_for_us(ip, have, payload_len);
+	if (get16(ip - 2) != 0x0800 || have < 28)
+		return false;
 	total = get16(ip + 2);
 	if (ip[0] != 0x45 || total < 28 || total > have || checksum(ip, 20)
 		|| (get16(ip + 6) & 0x3fff) || ip[9] != 17)
@@ -759,13 +1138,13 @@ static void frame_mutate(struct frame *f)
 	unsigned changes = dice(5);
 	size_t l2_len = 14;
 
-	frame_make(f, (enum base)dice(3));
+	frame_make(f, (enum base)dice(BASES));
 	if (dice(4) == 0) {
 		tag_insert(f, dice(0x10000));
 		l2_len = 18;
 	}
 	for (unsigned i = 0; i < changes; i++) {
-		uint8_t *octet = &f->octets[dice(8) ? dice(50) : dice((uint32_t)f->len)];
+		uint8_t *octet = &f->octets[dice(8) ? dice(70) : dice((uint32_t)f->len)];
 
 		switch (dice(4)) {
 		case 0:
@@ -784,6 +1163,8 @@ static void frame_mutate(struct frame *f)
 	// A damaged checksum must not hide everything behind it.
 	if (dice(4) && get16(f->octets + l2_len - 2) == 0x0800)
 		ip_checksum_fix(f, l2_len);
+	if (dice(4) && get16(f->octets + l2_len - 2) == 0x86dd && f->octets[l2_len + 6] == 58)
+		icmp6_checksum_fix(f, l2_len);
 	if (dice(4) == 0)
 		f->len = dice((uint32_t)f->len + 1);
 	else if (dice(8) == 0)
@@ -794,7 +1175,8 @@ static void any_frame_is_in_the_books(void **state)
 {
 	struct worker_counters *c = &world.w->count;
 	unsigned level = rte_mempool_avail_count(world.pool);
-	uint64_t went_on = 0, rx = c->rx_packets, answered = c->answered, dropped = dropped_sum(c);
+	uint64_t went_on = 0, hints = 0, rx = c->rx_packets, answered = c->answered,
+		 dropped = dropped_sum(c);
 	uint64_t reasons_met = 0;
 
 	(void)state;
@@ -819,12 +1201,13 @@ static void any_frame_is_in_the_books(void **state)
 			classified_check(result, &f, l2_len, payload_len);
 			went_on++;
 		}
+		hints += verdict == HINTED;
 		rte_pktmbuf_free(result);
 		reasons_met |= 1ull << verdict;
 	}
 	assert_int_equal(c->rx_packets - rx, 100000);
-	assert_int_equal(
-		c->rx_packets - rx, c->answered - answered + dropped_sum(c) - dropped + went_on);
+	assert_int_equal(c->rx_packets - rx,
+		c->answered - answered + dropped_sum(c) - dropped + went_on + hints);
 	assert_int_equal(rte_mempool_avail_count(world.pool), level);
 	// The loop met every end that rx has but the ration, or it proves little.
 	for (unsigned r = DROP_frame_short; r <= DROP_udp_port; r++) {
@@ -892,6 +1275,69 @@ static void headers_are_those_of_the_tuple(void **state)
 		rte_pktmbuf_free(m);
 	}
 	assert_int_equal(rte_mempool_avail_count(world.pool), level);
+}
+
+static void headers_over_ip6_are_those_of_the_tuple(void **state)
+{
+	static const uint16_t payloads[] = {0, 1, 2, 99, 160};
+
+	(void)state;
+	for (unsigned i = 0; i < 5 * 2; i++) {
+		uint16_t payload = payloads[i % 5], vlan = i / 5 ? 7 : 0;
+		size_t l2_len = vlan ? 18 : 14;
+		struct l2_path l2
+			= {.remote_mac = {2, 0, 0, 0, 0, 9}, .local_mac = {2, 1, 1, 1, 1, 1}};
+		struct tuple t = {.vlan = vlan};
+		struct rte_mbuf *m = rte_pktmbuf_alloc(world.pool);
+		const uint8_t *ip;
+
+		memcpy(t.remote, their_ip6, 16);
+		memcpy(t.local, our_ip6, 16);
+		put16((uint8_t *)&t.remote_port_be16, 5004);
+		put16((uint8_t *)&t.local_port_be16, MEDIA_PORT);
+		memset(rte_pktmbuf_append(m, payload), 0x5a, payload);
+		memset((uint8_t *)m->buf_addr, 0xee, rte_pktmbuf_headroom(m));
+		tx_encapsulate(world.w, m, &t, &l2);
+		assert_int_equal(rte_pktmbuf_pkt_len(m), l2_len + 48 + payload);
+		ip = rte_pktmbuf_mtod(m, uint8_t *) + l2_len;
+		assert_int_equal(get16(ip - 2), 0x86dd);
+		assert_memory_equal(ip, ((const uint8_t[]){0x60, 0, 0, 0}), 4);
+		assert_int_equal(get16(ip + 4), 8 + payload);
+		assert_int_equal(ip[6], 17);
+		assert_int_equal(ip[7], 64);
+		assert_memory_equal(ip + 8, our_ip6, 16);
+		assert_memory_equal(ip + 24, their_ip6, 16);
+		assert_int_equal(get16(ip + 40), MEDIA_PORT);
+		assert_int_equal(get16(ip + 42), 5004);
+		assert_int_equal(get16(ip + 44), 8 + payload);
+		assert_int_not_equal(get16(ip + 46), 0);
+		assert_int_equal(checksum6(ip, ip + 40, 8u + payload), 0);
+		rte_pktmbuf_free(m);
+	}
+}
+
+/** A sum of all ones would read as "no checksum" if it were inverted (RFC 768). */
+static void a_checksum_is_never_zero(void **state)
+{
+	struct tuple t = {.vlan = 0};
+	struct l2_path l2 = {0};
+	unsigned seen = 0;
+
+	(void)state;
+	memcpy(t.remote, their_ip6, 16);
+	memcpy(t.local, our_ip6, 16);
+	for (unsigned value = 0; value < 0x10000; value++) {
+		struct rte_mbuf *m = rte_pktmbuf_alloc(world.pool);
+		unsigned sum;
+
+		put16((uint8_t *)rte_pktmbuf_append(m, 2), value);
+		tx_encapsulate(world.w, m, &t, &l2);
+		sum = get16(rte_pktmbuf_mtod_offset(m, uint8_t *, L4_IP6 + 6));
+		assert_int_not_equal(sum, 0);
+		seen += sum == 0xffff;
+		rte_pktmbuf_free(m);
+	}
+	assert_true(seen > 0);
 }
 
 /** What tx makes, rx of the machine at the other end accepts. */
@@ -991,7 +1437,16 @@ static void addresses_are_parsed(void **state)
 		{"1.2.3", -EINVAL},
 		{"1.2.3.256", -EINVAL},
 		{"1.2.3.4/24", -EINVAL},
+		{"fd99::2", 1},
+		{"198.18.99.2,fd99::2", 2},
+		{"2001:db8::1,fe80::1,198.18.99.2", 3},
 		{"::1", -EINVAL},
+		{"::", -EINVAL},
+		{"::ffff:1.2.3.4", -EINVAL},
+		{"ff02::1", -EINVAL},
+		{"fd99::2%eth0", -EINVAL},
+		{"fd99::2/64", -EINVAL},
+		{"[fd99::2]", -EINVAL},
 		{"example.org", -EINVAL},
 		{"0.0.0.0", -EINVAL},
 		{"255.255.255.255", -EINVAL},
@@ -1083,8 +1538,8 @@ static int world_make(void **state)
 		"packets", MBUFS, 64, PKT_PRIV_BYTES, RTE_MBUF_DEFAULT_BUF_SIZE, SOCKET_ID_ANY);
 	if (!world.pool)
 		return -1;
-	world.port.address_count
-		= (unsigned)port_addresses_parse("198.18.99.2,198.18.99.6", world.port.address);
+	world.port.address_count = (unsigned)port_addresses_parse(
+		"198.18.99.2,198.18.99.6,fd99::12:3402", world.port.address);
 	world.port.media_port_be16 = rte_cpu_to_be_16(MEDIA_PORT);
 	if (port_open(&world.port, "net_ring0", 1, world.pool, why, sizeof(why))) {
 		print_error("%s\n", why);
@@ -1129,6 +1584,8 @@ int main(void)
 		cmocka_unit_test(a_burst_keeps_its_order),
 		cmocka_unit_test(any_frame_is_in_the_books),
 		cmocka_unit_test(headers_are_those_of_the_tuple),
+		cmocka_unit_test(headers_over_ip6_are_those_of_the_tuple),
+		cmocka_unit_test(a_checksum_is_never_zero),
 		cmocka_unit_test(what_tx_makes_rx_takes),
 		cmocka_unit_test(a_full_port_is_in_the_books),
 		cmocka_unit_test(addresses_are_parsed),

@@ -484,6 +484,73 @@ static void check_burst(const struct srtp_engine *engine, const struct srtp_prof
 	engine->destroy(b);
 }
 
+/* The same jobs, with the payloads where they will be sealed; */
+static void in_place(const struct srtp_engine *engine, struct srtp_seal_job *jobs, unsigned n)
+{
+	static uint8_t one[CAP];
+	const uint8_t *payload[40];
+
+	for (unsigned i = 0; i < n; i++) {
+		payload[i] = jobs[i].in.payload;
+		jobs[i].in.payload = jobs[i].out + jobs[i].in.hdr_len;
+		memcpy(jobs[i].out + jobs[i].in.hdr_len, payload[i], jobs[i].in.payload_len);
+	}
+	engine->rtp_seal_burst(jobs, n);
+	for (unsigned i = 0; i < n; i++) {
+		struct srtp_seal_in in = jobs[i].in;
+		int len;
+
+		in.payload = payload[i];
+		len = engine->rtp_seal(jobs[i].ctx, &in, one, CAP);
+		assert_int_equal(jobs[i].result, len);
+		assert_memory_equal(one, jobs[i].out, (size_t)len);
+	}
+}
+
+/* However many there are and however long: an engine may have ways of its own for few and for many. */
+static void check_burst_sizes(const struct srtp_engine *engine, const struct srtp_profile *profile)
+{
+	enum { MOST = 40 };
+	static const size_t lengths[] = {0, 1, 60, 200, 380, 420, 1200};
+	static uint8_t payload[1200], hdr[MOST][12], out[MOST][CAP], one[CAP];
+	struct srtp_side side = side_create(engine, profile);
+	struct srtp_seal_job jobs[MOST];
+
+	memset(payload, 0x5c, sizeof(payload));
+	for (unsigned n = 1; n <= MOST; n++) {
+		for (unsigned l = 0; l < sizeof(lengths) / sizeof(lengths[0]); l++) {
+			for (unsigned i = 0; i < n; i++) {
+				rtp_packet(hdr[i], PLAIN, (uint16_t)i, 0);
+				// The last one is of another length than the rest.
+				jobs[i] = (struct srtp_seal_job){
+					.ctx = side.ctx,
+					.in = {hdr[i], 12, payload,
+						i + 1 == n ? lengths[6 - l] : lengths[l], 1 + i,
+						SSRC},
+					.out = out[i],
+					.cap = CAP,
+				};
+			}
+			engine->rtp_seal_burst(jobs, n);
+			for (unsigned i = 0; i < n; i++) {
+				int len = engine->rtp_seal(side.ctx, &jobs[i].in, one, CAP);
+
+				assert_true(len > 0);
+				assert_int_equal(jobs[i].result, len);
+				assert_memory_equal(one, out[i], (size_t)len);
+			}
+			in_place(engine, jobs, n);
+		}
+	}
+	engine->destroy(side.ctx);
+}
+
+static void bursts_of_every_size_equal_single_packets(void **state)
+{
+	(void)state;
+	each(check_burst_sizes);
+}
+
 static void a_burst_equals_single_packets(void **state)
 {
 	(void)state;
@@ -644,6 +711,7 @@ int main(void)
 		cmocka_unit_test(damage_and_replay_change_nothing),
 		cmocka_unit_test(acceptance_equals_libsrtp2),
 		cmocka_unit_test(a_burst_equals_single_packets),
+		cmocka_unit_test(bursts_of_every_size_equal_single_packets),
 		cmocka_unit_test(limits_are_refused_with_a_reason),
 		cmocka_unit_test(wrong_key_or_rollover_fails_the_tag),
 	};

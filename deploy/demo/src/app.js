@@ -543,6 +543,21 @@ window.__sfu = {
 				packetsLost, decoderImplementation }) => [ids.get(trackIdentifier), { kind, framesDecoded,
 				totalSamplesReceived, packetsReceived, packetsLost, decoderImplementation }]));
 	},
+	restartIce: () => call.restartIce(),
+	/** Both transports' pairs of addresses in use, as the browser names them. */
+	async paths()
+	{
+		return (await call.browserStats()).map((stats) => {
+			const all = [...stats?.values() ?? []];
+			const { selectedCandidatePairId } = all.find(({ type }) => type === 'transport') ?? {};
+			const pair = all.find(({ id }) => id === selectedCandidatePairId) ?? {};
+			const [local, remote] = [pair.localCandidateId, pair.remoteCandidateId]
+				.map((wanted) => all.find(({ id }) => id === wanted) ?? {});
+
+			return { local: `${local.address} ${local.port} ${local.usernameFragment}`,
+				remote: `${remote.address} ${remote.port}` };
+		});
+	},
 	media: () => ({ micOn: media.micOn, cameraOn: media.cameraOn, screen: media.screen !== null }),
 };
 

@@ -13,7 +13,11 @@ const SEALABLE = ['video/vp9', 'video/vp8'];
 const MEDIA_PAUSE_MS = 1000;
 const GATHER_MS = 300;
 const CONSUME_FIRST_MS = 2000;
+const RESTART_ICE_MS = 1500;
 const DISCONNECTED_MS = 4000;
+const RECONNECT_MS = 250;
+const RECONNECT_FOR_MS = 25000;
+const SERVER_LOST = 'The connection to the server was lost.';
 const MEDIA_LOST = 'The media connection was lost.';
 const STOPPED = 'the call is over';
 
@@ -52,6 +56,8 @@ export class Call {
 	#options;
 	#onChange;
 	#signal = null;
+	#resumeToken = '';
+	#back = null; // promise, while the connection is being resumed
 	#packages = null;
 	#worker;
 	#device = new Device();
@@ -88,7 +94,7 @@ export class Call {
 	/** Join; the promise is fulfilled when those who are there are being received. */
 	async join()
 	{
-		const { url, room, linkSecret, deviceId, token, format } = this.#options;
+		const { room, linkSecret, deviceId, format } = this.#options;
 
 		this.#setState('joining');
 		try {
@@ -102,14 +108,7 @@ export class Call {
 				onChange: (what, detail) => this.#onEpochs(what, detail),
 				auto: this.#options.autoRekey,
 			});
-			this.#signal = new Signal((type, payload) => this.#onEvent(type, payload),
-				() => this.#end('The connection to the server was lost.'));
-			await this.#signal.open(url);
-			const welcome = await this.#signal.request('HELLO',
-				{ client: { deviceId, platform: 'web', ext: ['producer-events'] } });
-
-			this.#signal.startHeartbeat(welcome.heartbeatSec || 10);
-			await this.#signal.request('AUTH', { accessToken: token });
+			await this.#connect(null);
 			await this.#signal.request('E2EE_CAPS', { insertableStreams: true, sframe: true,
 				frameFormat: format === 'reference' ? 'reference-v1' : 'rfc9605' });
 			this.joinSentAt = performance.now();
@@ -122,6 +121,66 @@ export class Call {
 			this.#end(error.message);
 			throw error;
 		}
+	}
+
+	/** A connection that is known to the server. @return whether it goes on where another one ended */
+	async #connect(resume)
+	{
+		const { url, deviceId, token } = this.#options;
+		const signal = new Signal((type, payload) => this.#onEvent(type, payload), () => this.#onLost());
+
+		try {
+			await signal.open(url);
+			const welcome = await signal.request('HELLO', {
+				client: { deviceId, platform: 'web', ext: ['producer-events', 'resume'] },
+				...(resume && { resume }),
+			});
+
+			this.#resumeToken = welcome.resumeToken ?? '';
+			if (resume && welcome.resumed !== true) {
+				signal.close();
+				return false;
+			}
+			this.#signal = signal;
+			signal.startHeartbeat(welcome.heartbeatSec || 10);
+			await signal.request('AUTH', { accessToken: token });
+			return true;
+		} catch (error) {
+			signal.close();
+			throw error;
+		}
+	}
+
+	/** Media needs no signalling: only who cannot come back has lost the call. */
+	#onLost()
+	{
+		if (this.state !== 'joined' || !this.#resumeToken) {
+			this.#end(SERVER_LOST);
+			return;
+		}
+		this.#back ??= this.#comeBack().finally(() => {
+			this.#back = null;
+		});
+	}
+
+	async #comeBack()
+	{
+		const lastServerSeqSeen = this.#signal.lastServerSeq;
+
+		for (const until = performance.now() + RECONNECT_FOR_MS; performance.now() < until;) {
+			await pause(RECONNECT_MS);
+			if (this.state === 'closed')
+				return;
+			try {
+				// Each WELCOME brings another token, and the last one counts.
+				if (await this.#connect({ resumeToken: this.#resumeToken, lastServerSeqSeen }))
+					return;
+				break;
+			} catch {
+				// Not there yet, or gone again.
+			}
+		}
+		this.#end(SERVER_LOST);
 	}
 
 	async leave()
@@ -154,8 +213,22 @@ export class Call {
 		this.#onChange('closed', reason);
 	}
 
-	/** A request within the room; repeated while the server asks for patience. */
-	#request(type, payload)
+	/** A request within the room; repeated when the connection was lost meanwhile. */
+	async #request(type, payload)
+	{
+		for (;;) {
+			await this.#back;
+			try {
+				return await this.#ask(type, payload);
+			} catch (error) {
+				if (error.code !== 'CLOSED' || !this.#back)
+					throw error;
+			}
+		}
+	}
+
+	/** As #request(), on this connection; repeated while the server asks for patience. */
+	#ask(type, payload)
 	{
 		const full = { roomId: this.room, ...payload };
 
@@ -203,17 +276,36 @@ export class Call {
 			this.#request('TRANSPORT_CONNECT', { transportId, dtlsParameters: connect.dtlsParameters })
 				.then(done, failed);
 		});
-		let patience = null;
+		let restart = null, patience = null;
 
-		// A new stay is quicker than waiting for the browser to give up, which takes half a minute.
+		// Another address may do; if not, a new stay is quicker than waiting for the browser to give
+		// up, which takes half a minute.
 		transport.on('connectionstatechange', (state) => {
+			clearTimeout(restart);
 			clearTimeout(patience);
-			if (state === 'disconnected')
+			if (state === 'disconnected') {
+				restart = setTimeout(() => this.#restartIce(transport).catch(() => {}), RESTART_ICE_MS);
 				patience = setTimeout(() => this.#end(MEDIA_LOST), DISCONNECTED_MS);
-			else if (state === 'failed')
+			} else if (state === 'failed')
 				this.#end(MEDIA_LOST);
 		});
 		return transport;
+	}
+
+	/** New credentials for a transport, over which the browser looks for a way anew. */
+	async #restartIce(transport)
+	{
+		const { iceParameters } = await this.#request('ICE_RESTART', { transportId: transport.id });
+
+		if (iceParameters && !transport.closed)
+			await transport.restartIce({ iceParameters });
+	}
+
+	/** The same for both, while they work: what flows goes on flowing. */
+	async restartIce()
+	{
+		await Promise.all([this.#sendTransport, this.#recvTransport]
+			.map((transport) => this.#restartIce(transport)));
 	}
 
 	/** Put the frame worker between codec and network. Nothing flows until it is there. */
@@ -350,15 +442,49 @@ export class Call {
 		this.#onChange('peers');
 	}
 
-	/** Sent as part of a join, which this connection does once. */
-	#onSnapshot({ peers = [], producers = [] })
+	/** Sent as part of a join, which a stay does once, and when the connection was resumed. */
+	#onSnapshot({ epoch, peers = [], producers = [] })
 	{
-		if (this.peers.size)
+		if (this.peers.size) {
+			if (this.#back)
+				this.#catchUp(epoch, peers, producers);
 			return;
+		}
 		for (const { deviceId } of peers)
 			this.#addPeer(deviceId);
 		for (const producer of producers)
 			this.#addStream(producer);
+	}
+
+	/** What happened in the room while we heard nothing of it. */
+	#catchUp(epoch, peers, producers)
+	{
+		const there = new Set(peers.map(({ deviceId }) => deviceId));
+		const live = new Set(producers.map(({ producerId }) => producerId));
+
+		// Keys that were sent meanwhile are gone: only a new stay gets them.
+		if (epoch !== this.epochs.epoch) {
+			this.#end(SERVER_LOST);
+			return;
+		}
+		for (const device of [...this.peers.keys()].filter((known) => !there.has(known))) {
+			this.#dropPeer(device);
+			this.epochs.onPeerLeft(device);
+		}
+		for (const device of [...there].filter((found) => !this.peers.has(found))) {
+			this.#addPeer(device);
+			this.epochs.onPeerJoined(device);
+		}
+		for (const { device, streams } of this.peers.values())
+			for (const producerId of [...streams.keys()].filter((known) => !live.has(known)))
+				this.#dropStream(device, producerId);
+		for (const producer of producers) {
+			this.#addStream(producer);
+			const stream = this.peers.get(producer.peerDeviceId)?.streams.get(producer.producerId);
+
+			if (stream)
+				stream.paused = producer.paused === true;
+		}
 	}
 
 	#addPeer(device)
@@ -433,10 +559,12 @@ export class Call {
 			return await this.#request('CONSUME', { producerId, transportId: this.#recvTransport.id,
 				rtpCapabilities: this.#device.recvRtpCapabilities });
 		} finally {
+			// The last one waits as long as the others, a few microtasks, or it would go alone.
+			const gathered = new Promise((resolve) => this.#answered.push(resolve));
+
 			if (--this.#asking === 0)
 				this.#answered.splice(0).forEach((resolve) => resolve());
-			else
-				await Promise.race([new Promise((resolve) => this.#answered.push(resolve)), pause(GATHER_MS)]);
+			await Promise.race([gathered, pause(GATHER_MS)]);
 		}
 	}
 

@@ -51,6 +51,12 @@ export class Signal {
 		this.#onClosed = onClosed;
 	}
 
+	/** Highest number of a result so far, for HELLO.resume */
+	get lastServerSeq()
+	{
+		return this.#lastServerSeq;
+	}
+
 	/** @return a promise: fulfilled when the socket is open, rejected when it cannot be opened */
 	open(url)
 	{

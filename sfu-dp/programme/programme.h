@@ -20,6 +20,7 @@
 #include "shared/event.h"
 
 struct programme;
+struct state;
 
 /** Everything but the struct itself must outlive the programme. */
 struct programme_options {
@@ -29,6 +30,7 @@ struct programme_options {
 	unsigned worker_count;
 	struct rte_rcu_qsbr *qsbr; /* workers report to it */
 	struct rte_hash *ufrags; /* of ufrag_table_create() */
+	struct state *state; /* opened; NULL: one of its own, which dies with it */
 };
 
 /** How much there is; retired = slots and lists that wait for the workers. */
@@ -40,17 +42,43 @@ struct programme_figures {
 /** 0, -EINVAL or -ENOMEM. */
 int programme_create(struct programme **out, const struct programme_options *options);
 
-/** Removes every object, wipes keys and frees. Workers no longer run. NULL is fine. */
+/**
+ * Make everything that the state holds, in tables that are empty, and give transports back to their
+ * workers, which do not run yet. Key frames are asked for.
+ * @return how many objects of the state could not be made: 0 unless this build refuses what an
+ *         other one took
+ */
+unsigned programme_adopt(struct programme *p, uint64_t now_us);
+
+/**
+ * Removes every object, wipes keys and frees; a state that was given stays as it is. Workers no
+ * longer run. NULL is fine.
+ */
 void programme_destroy(struct programme *p);
 
 /**
  * Carry out a PUT, DELETE or KEY_FRAME; any other type is SFU_STATUS_UNSUPPORTED. cmd is the
  * caller's private copy, which the caller wipes. A PUT into a slot that still waits for the workers
- * waits for them, at most PROGRAMME_WAIT_US.
+ * waits for them, at most PROGRAMME_WAIT_US. For those who have the time: programme_go_on() does the
+ * same in parts.
  */
 uint32_t programme_apply(struct programme *p, const struct sfu_command *cmd);
 
 #define PROGRAMME_WAIT_US 100000u
+
+/**
+ * A part of the same: never waits, removes at most so many objects. Until it returns true, the next
+ * call but programme_notice(), programme_reclaim() and the figures is this one with the same command,
+ * or programme_give_up(). A process that dies in between leaves the rest to its successor.
+ * @param most    at least 1
+ * @param status  written when the command is done
+ * @return true when it is
+ */
+bool programme_go_on(
+	struct programme *p, const struct sfu_command *cmd, unsigned most, uint32_t *status);
+
+/** A PUT has waited for the workers for too long: nothing was changed. What to answer. */
+uint32_t programme_give_up(struct programme *p);
 
 /**
  * The next items of the digest.
@@ -59,7 +87,10 @@ uint32_t programme_apply(struct programme *p, const struct sfu_command *cmd);
  */
 bool programme_digest_next(struct programme *p, uint64_t *cursor, struct sfu_digest *out);
 
-/** NOTICE_CLAIMED of a worker: from now on it serves the transport's consumers. */
+/**
+ * NOTICE_CLAIMED of a worker: from now on it serves the transport's consumers. NOTICE_RESTARTED: its
+ * newest credentials have nominated. Others are not for the programme.
+ */
 void programme_notice(
 	struct programme *p, const struct worker *w, const struct worker_notice *notice);
 

@@ -1,0 +1,133 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# The data plane behind a virtual switch: its port is a memif, whose other end is DPDK's net_memif in a
+# process that knows of no hand-over (sfu-memif-bridge). Handed over again and again, killed, its keeper
+# killed, the switch started anew: the switch sees one connection all the time, and by planned hand-over
+# nothing is lost and nobody is silent for longer than 20 ms.
+#
+#   sfu0 ══ veth ══ sfu-dp0, switch ══ memif ══ sfu-dp
+#     │
+#   headless peers, watcher
+#
+#   handover_test.sh [--seed N] [--long]      --long: 50 hand-overs instead of 5, and more packets
+. "$(dirname "$0")/_chaos.sh"
+
+times=5
+rate=(--video-pps 500 --video-bytes 400)
+if [ -n "$is_long" ]; then
+	times=50
+	rate=(--video-pps 2000 --video-bytes 200)
+fi
+settings=(--set SFU_DP_WORKERS=2)
+memif=2
+echo "seed $seed, $times hand-overs"
+
+# bridge_holds EXPRESSION over first and d, the switch's first and last line.
+bridge_holds() {
+	grep '{' "$run_dir/bridge" | python3 -c "
+import json,sys
+all=[json.loads(line) for line in sys.stdin]
+first,d=all[0],all[-1]
+sys.exit(0 if ($1) else 1)"
+}
+
+# Microseconds of each hand-over, but for the time before the first.
+silent_at_switch() {
+	sed -n 's/.*"silent_us": \([0-9]*\)}/\1/p' "$run_dir/bridge" | tail -n +2 | xargs
+}
+
+silent_on_wire() {
+	sed -n 's/^gap \([0-9]*\) us$/\1/p' "$run_dir/watch" | tail -n +2 | xargs
+}
+
+# short "US…": at most 20 ms each.
+short() {
+	python3 -c "
+import sys
+us = sorted(int(n) for n in sys.argv[1].split())
+print(f'  {len(us)} times, median {us[len(us) // 2]} us, longest', us[-5:])
+sys.exit(0 if len(us) >= 5 and us[-1] <= 20000 else 1)" "$1"
+}
+
+# Switch and watcher begin their longest silences anew, and say what they were.
+silences() {
+	local switch watcher
+	switch=$(lines bridge)
+	watcher=$(lines watch)
+	kill -USR1 "$bridge_pid"
+	kill -HUP "$watch"
+	wait_until 50 more_lines bridge "$switch"
+	wait_until 50 more_lines watch "$watcher"
+}
+
+lines() {
+	wc -l <"$run_dir/$1"
+}
+
+more_lines() {
+	[ "$(lines "$1")" -gt "$2" ]
+}
+
+other_process() {
+	local now
+	now=$(process)
+	[ -n "$now" ] && [ "$now" != "$1" ] && attached
+}
+
+start "${settings[@]}"
+
+echo "# handed over"
+watch_begin
+call $((8 + times * 13 / 10)) "${rate[@]}"
+settle
+silences
+for ((i = 1; i <= times; i++)); do
+	check "hand-over $i" dp_cli handover
+	wait_until 30 attached
+	random_ms 50 300
+	silences
+done
+tail -n 1 "$run_dir/bridge"
+check "the switch heard one connection" bridge_holds "d['connections'] == 1"
+check "nothing that it had for the data plane found no room" bridge_holds "d['to_client_refused'] == first['to_client_refused']"
+check "nothing waited for it for longer than 20 ms" short "$(silent_at_switch)"
+check "nobody on the wire heard nothing for longer than 20 ms" short "$(silent_on_wire)"
+call_end
+check "the call noticed nothing" call_holds "$nobody_noticed"
+check "no packet was lost" call_holds "$nothing_lost"
+watch_end
+check "books balance" books_balance
+
+echo "# killed, its keeper killed, handed over by the next one"
+watch_begin
+call 15 "${rate[@]}"
+settle
+for ((i = 1; i <= 2; i++)); do
+	victim=$(process)
+	kill -KILL "$victim"
+	check "another process forwards" wait_until 50 other_process "$victim"
+	random_ms 200 600
+done
+kill -KILL "$dp_pid"
+wait "$dp_pid" 2>/dev/null
+dp_start "${settings[@]}"
+check "the next keeper hands over, too" dp_cli handover
+wait_until 30 attached
+victim=$(process)
+kill -KILL "$victim"
+check "and starts again" wait_until 50 other_process "$victim"
+silences
+check "the switch heard one connection all the time" bridge_holds "d['connections'] == 1"
+
+echo "# the switch is started anew"
+kill -KILL "$bridge_pid"
+wait "$bridge_pid" 2>/dev/null
+check "its loss is seen" wait_until 20 dp_holds ports "not d[0]['connected']"
+dp_cli handover >/dev/null
+bridge_start
+check "so is its return, by the next process" wait_until 30 dp_holds ports "d[0]['connected']"
+call_end
+check "the call noticed nothing but silence" call_holds "$nobody_noticed"
+watch_end
+check "books balance" books_balance
+finish
