@@ -180,7 +180,9 @@ static enum ortc_status get_entry(const struct json_object *list, size_t i, cons
 	struct ortc_error *err)
 {
 	*out = json_object_array_get_idx(list, i);
-	snprintf(path, PATH_BYTES, "%s.%s[%zu]", parent, key, i);
+	// One that is cut still says about where.
+	if (snprintf(path, PATH_BYTES, "%s.%s[%zu]", parent, key, i) >= (int)PATH_BYTES)
+		path[PATH_BYTES - 2] = '~';
 	if (!is_type(*out, json_type_object))
 		return ortc_fail(err, ORTC_INVALID, "%s: must be an object", path);
 	return ORTC_OK;

@@ -32,6 +32,7 @@
 #include "sfu-dp/house.h"
 #include "sfu-dp/inspect.h"
 #include "sfu-dp/keeper/keeper.h"
+#include "sfu-dp/keeper/pace.h"
 #include "sfu-dp/keeper/tie.h"
 #include "sfu-dp/log.h"
 #include "sfu-dp/state/memory.h"
@@ -595,6 +596,7 @@ static void release(struct dp *dp)
 	if (!port_is_shareable(dp->config.device))
 		port_close(&dp->port);
 	tie_send(dp->tie.fd, TIE_RELEASED, 0);
+	pace_set(PACE_BEHIND);
 	log_line(LOG_NOTICE, "main", "handed over", NULL);
 }
 
@@ -638,6 +640,8 @@ static int run(struct dp *dp)
 			return fail("workers", "a worker thread does not start");
 	}
 	tie_send(dp->tie.fd, TIE_READY, 0);
+	pace_set(PACE_USUAL);
+	pace_all_as_ours();
 	// One line on stdout when ready: scripts wait for it.
 	printf("sfu-dp ready: %s, address %s, UDP port %u, %u worker%s, engine %s\n", dp->port.name,
 		dp->config.address, dp->config.media_port, h->worker_count,
@@ -649,6 +653,8 @@ static int run(struct dp *dp)
 	if (!dp->is_warm)
 		warm_start(dp);
 	rc = house_run(h);
+	if (h->released)
+		pace_set(PACE_FIRST);
 	workers_stop(dp->workers, dp->config.workers);
 	if (h->released)
 		release(dp);
@@ -702,6 +708,21 @@ static int prepare(struct dp *dp)
 	return rc;
 }
 
+static int first_lcore(void *none)
+{
+	(void)none;
+	pace_set(PACE_FIRST);
+	return 0;
+}
+
+/** Until the workers have forwarded what waits and housekeeping has said that all is ready. */
+static void first_all(void)
+{
+	rte_eal_mp_remote_launch(first_lcore, NULL, SKIP_MAIN);
+	rte_eal_mp_wait_lcore();
+	pace_set(PACE_FIRST);
+}
+
 /** Wait until the other process is dead or has let go. */
 static int stand_by(struct dp *dp)
 {
@@ -725,12 +746,14 @@ static int stand_by(struct dp *dp)
 			// whatever both get is a replay for us.
 			if (prepared)
 				port_drain(&dp->port);
+			first_all();
 			tie_send(dp->tie.fd, TIE_PREPARED, 0);
 			break;
 		case TIE_GO:
 			// The connection may have become another one since then.
 			if (prepared)
 				port_adopt(&dp->port, &dp->tie.given);
+			first_all();
 			return prepared ? 0 : prepare(dp);
 		case TIE_LOST:
 			return 1;
@@ -800,6 +823,9 @@ int main(int argc, char **argv)
 		return keeper_run(&dp.config, argv);
 	sigaction(SIGTERM, &sa, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	// Another one forwards: it shall not miss what this takes.
+	if (dp.tie.waits)
+		pace_set(PACE_BEHIND);
 	rc = start(&dp);
 	if (!rc)
 		rc = run(&dp);

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "sfu-dp/keeper/pace.h"
 #include "sfu-dp/port.h"
 
 /**
@@ -24,6 +25,8 @@
 #define STALLED_US 500000u
 /** No port's ring is longer; what comes meanwhile is fresh. */
 #define STALLED_BURSTS 1024u
+/** After a hand-over: what waited is forwarded by then, or others shall not wait for it. */
+#define FIRST_US 10000u
 
 static uint64_t clock_us(void)
 {
@@ -156,7 +159,9 @@ int worker_run(void *arg)
 	struct worker *w = arg;
 	uint64_t before = rte_rdtsc();
 	unsigned idle_turns = 0;
+	uint64_t first_until_us = pace_is_first() ? clock_us() + FIRST_US : 0;
 
+	atomic_store_explicit(&w->thread, gettid(), memory_order_relaxed);
 	// Sleeps of microseconds are meant as such; the default slack is 50.
 	prctl(PR_SET_TIMERSLACK, 1000UL, 0, 0, 0);
 	rte_rcu_qsbr_thread_register(w->qsbr, w->id);
@@ -182,6 +187,10 @@ int worker_run(void *arg)
 		w->count.polls++;
 		after = rte_rdtsc();
 		turn_ends(&w->turn, after);
+		if (first_until_us && w->now_us >= first_until_us) {
+			first_until_us = 0;
+			pace_set(PACE_USUAL);
+		}
 		if (did) {
 			w->count.busy_cycles += after - before;
 			idle_turns = 0;
@@ -210,8 +219,13 @@ int worker_run(void *arg)
 
 void workers_stop(struct worker *workers, unsigned count)
 {
-	for (unsigned i = 0; i < count; i++)
+	for (unsigned i = 0; i < count; i++) {
+		pid_t thread = atomic_load_explicit(&workers[i].thread, memory_order_relaxed);
+
+		if (pace_is_first() && thread)
+			pace_first_to_end(thread);
 		atomic_store_explicit(&workers[i].stop, true, memory_order_relaxed);
+	}
 	for (unsigned i = 0; i < count; i++) {
 		// The EAL would spin, and the worker may want this processor.
 		while (rte_eal_get_lcore_state(workers[i].lcore) == RUNNING)

@@ -18,6 +18,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "sfu-dp/path/path.h"
 #include "sfu-dp/path/repair.h"
@@ -95,6 +96,7 @@ struct worker {
 			    deals out new transports in turn */
 	uint8_t adaptive; /* sleep when idle */
 	unsigned lcore;
+	_Atomic pid_t thread; /* 0 before worker_run() */
 	uint64_t consent_us; /* so long without an authenticated check, and a transport is closed */
 	struct port *port;
 	uint16_t queue; /* receive queue polled when the port spreads */

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "sfu-dp/keeper/pace.h"
 #include "sfu-dp/keeper/runtime.h"
 #include "sfu-dp/keeper/tie.h"
 #include "sfu-dp/log.h"
@@ -234,6 +235,8 @@ static void go(struct keeper *k, uint64_t now_us)
 	if (k->port.value)
 		tie_send_port(k->active.fd, &k->port);
 	tie_send(k->active.fd, TIE_GO, 0);
+	// It may be far from reading that.
+	pace_as_ours(k->active.pid);
 	phase_set(&k->active, CHILD_GOING, now_us);
 }
 
@@ -485,6 +488,14 @@ static void stop_turn(struct keeper *k, uint64_t now_us)
 		child_kill(&k->active);
 }
 
+/** While nobody forwards each message passes by us. */
+static void pace(const struct keeper *k)
+{
+	bool nobody = k->active.phase == CHILD_GOING || k->active.phase == CHILD_RELEASING;
+
+	pace_set(nobody ? PACE_FIRST : PACE_USUAL);
+}
+
 static bool is_over(const struct keeper *k)
 {
 	return k->stopping && k->active.pid <= 0 && k->next.pid <= 0;
@@ -540,6 +551,7 @@ static void loop(struct keeper *k)
 		watch(k, now_us);
 		if (k->stopping)
 			stop_turn(k, now_us);
+		pace(k);
 	}
 }
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "sfu-dp/programme/impl.h"
@@ -43,6 +44,17 @@ static void programme_free(struct programme *p)
 	free(p);
 }
 
+/** Written, not only zero: who follows a process that died goes through all of them while packets wait. */
+static struct slot *slots_make(uint32_t count)
+{
+	size_t bytes = (count * sizeof(struct slot) + 63) & ~(size_t)63;
+	struct slot *slots = aligned_alloc(64, bytes);
+
+	if (slots)
+		memset(slots, 0, bytes);
+	return slots;
+}
+
 int programme_create(struct programme **out, const struct programme_options *options)
 {
 	const struct objects *o = options->objects;
@@ -74,7 +86,7 @@ int programme_create(struct programme **out, const struct programme_options *opt
 		p->table[kind].base = pools[kind].base;
 		p->table[kind].size = pools[kind].size;
 		p->table[kind].limit = pools[kind].limit;
-		p->table[kind].slot = calloc(pools[kind].limit, sizeof(struct slot));
+		p->table[kind].slot = slots_make(pools[kind].limit);
 		p->retired_room += pools[kind].limit;
 		if (!p->table[kind].slot)
 			goto fail;

@@ -74,12 +74,28 @@ d=json.load(sys.stdin)
 sys.exit(0 if ($1) else 1)"
 }
 
-# call SECONDS [OPTION…]: three peers in the background.
+# standstill_begin: from here on it is noted in $run_dir/stood when the machine itself stands still.
+standstill_begin() {
+	"$build/tests/chaos/standstill" >"$run_dir/stood" 2>"$run_dir/stood.err" &
+	standstill=$!
+	wait_until 20 test -s "$run_dir/stood" || cat "$run_dir/stood.err"
+	stood_since=$(date +%s%6N)
+}
+
+standstill_end() {
+	kill -TERM "$standstill" 2>/dev/null
+	wait "$standstill" 2>/dev/null
+}
+
+# short LIMIT_US FILE: none of the silences noted there since was longer, but for what the machine stood still.
+short() {
+	awk -v since="$stood_since" '/^silent / && $2 >= since' "$run_dir/$2" \
+		| python3 "$(dirname "$0")/silences.py" "$1" "$run_dir/stood"
+}
+
+# call [OPTION…]: three peers in the background, until call_end.
 call() {
-	local seconds=$1
-	shift
-	peer --patient --peers 3 --seconds "$seconds" --json "$@" >"$run_dir/call" 2>"$run_dir/call.err" &
-	call=$!
+	peers_begin "$run_dir/call" --patient --peers 3 --json "$@"
 }
 
 # libnice has chosen its pairs before anything happens.
@@ -87,8 +103,9 @@ settle() {
 	sleep 6
 }
 
+# call_end [SECONDS]: after so many more, in which the last of what happened to it would show.
 call_end() {
-	wait "$call"
+	peers_end "${1:-2}"
 	cat "$run_dir/call.err"
 	tail -n 1 "$run_dir/call" | cut -c 1-600
 }

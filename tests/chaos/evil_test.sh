@@ -64,12 +64,10 @@ for r in json.load(sys.stdin):
 
 # evil_ctl NUMBER: a call, its control plane killed, an evil one for $seconds, another good one.
 evil_ctl() {
-	local before process turns steal peers_pid
+	local before process turns steal
 	start --set SFU_DP_WORKERS=2 --set SFU_DP_TURN_CLOCK=processor
 	check "the tables are in memory" wait_until 100 grep -q 'the tables are in memory' "$run_dir/sfu-dp.log"
-	peer --peers 3 --resume --check --json --seconds $((seconds + 8)) \
-		>"$run_dir/peers.json" 2>"$run_dir/peers.err" &
-	peers_pid=$!
+	peers_begin "$run_dir/peers.json" --peers 3 --resume --check --json
 	check "a call is up" wait_until 100 dp_holds consumers "len(d) == 12"
 	sleep 1
 	process=$(dp_value link "['process']")
@@ -95,7 +93,7 @@ evil_ctl() {
 	check "another control plane takes over" wait_until 50 dp_holds link "d['name'] == 'local-sfu-1' and d['attached']"
 	check "it clears away what is not its own" wait_until 50 dp_holds transports "len(d) == 6"
 	check "and has its room as it was" [ "$before" = "$(rooms)" ]
-	check "the call lost nothing" wait "$peers_pid"
+	check "the call lost nothing" peers_end 4
 	check "the same process forwards" test "$(dp_value link "['process']")" = "$process"
 	check "nothing was found" nothing_found
 	check "books balance" books_balance

@@ -19,8 +19,8 @@
  * What goes to PORT is remembered for a while; SIGUSR2 says that nobody is there to take it for the
  * next moments, so that it is not. SIGUSR1: what is older than three seconds of it is sent again, as
  * an attacker would: media as it was, ICE checks from another port, whence they would move the path to
- * him. SIGHUP: prints the longest time for which no RTP at all came from PORT, by the kernel's clock, since
- * the last such signal. SIGTERM: one line of JSON, and the end; status 1 when an index came twice.
+ * him. SIGHUP: prints the longest time since the last such signal for which RTP went to PORT and none at all
+ * came from there, by the kernel's clock; each of more than 15 ms is told as "silent FROM TO" before. SIGTERM: one line of JSON, and the end; status 1 when an index came twice.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -55,6 +55,9 @@
 #define SILENCE_US 100000u
 #define SILENCES 65536u
 
+/** A silence of all streams at once that is told with its beginning and end. */
+#define GAP_US 15000u
+
 /** Whom a packet is sent to; IPv4 in the first four octets. */
 struct place {
 	uint8_t address[16];
@@ -88,8 +91,9 @@ static struct {
 	struct kept *kept;
 	unsigned kept_next;
 	uint64_t nobody_us; /* last SIGUSR2 */
-	uint64_t stamp_us; /* of the frame at hand, by the kernel's clock, as the next two */
-	uint64_t rtp_us, gap_us; /* the last RTP of any stream; the longest time between two */
+	uint64_t stamp_us; /* of the frame at hand, by the kernel's clock, as the next three */
+	uint64_t asked_us; /* RTP went to PORT and none has come since; 0 = not so */
+	uint64_t gap_us; /* the longest time that was so */
 	uint64_t rtp, rtcp, repeated, malformed, replayed;
 	uint32_t silence_ms[SILENCES];
 	unsigned silence_count;
@@ -182,6 +186,21 @@ static void used(struct stream *s, uint64_t index, uint64_t now_us)
 	s->count++;
 }
 
+/** RTP has come, of any stream. */
+static void heard(void)
+{
+	uint64_t us = check.asked_us && check.stamp_us > check.asked_us
+			      ? check.stamp_us - check.asked_us
+			      : 0;
+
+	if (us > check.gap_us)
+		check.gap_us = us;
+	if (us > GAP_US)
+		printf("silent %llu %llu\n", (unsigned long long)check.asked_us,
+			(unsigned long long)check.stamp_us);
+	check.asked_us = 0;
+}
+
 static void rtp(const uint8_t *p, size_t len, const struct place *to, uint64_t now_us)
 {
 	struct stream *s;
@@ -198,9 +217,7 @@ static void rtp(const uint8_t *p, size_t len, const struct place *to, uint64_t n
 				  + (uint64_t)(int64_t)(int16_t)(be16(p + 2) - (uint16_t)s->highest)
 			: UINT64_C(0x100000) + be16(p + 2);
 	check.rtp++;
-	if (check.rtp_us && check.stamp_us > check.rtp_us + check.gap_us)
-		check.gap_us = check.stamp_us - check.rtp_us;
-	check.rtp_us = check.stamp_us;
+	heard();
 	used(s, index, now_us);
 }
 
@@ -255,6 +272,7 @@ static void frame(const uint8_t *f, size_t len, uint64_t now_us)
 	struct place to;
 	const uint8_t *udp = udp_of(f, len, &to), *payload;
 	size_t payload_len;
+	bool is_rtcp;
 
 	if (!udp || be16(udp + 4) < 8 + 2 || (size_t)(udp - f) + be16(udp + 4) > len)
 		return;
@@ -266,11 +284,14 @@ static void frame(const uint8_t *f, size_t len, uint64_t now_us)
 	// RFC 7983: media only.
 	if (payload[0] < 128 || payload[0] > 191)
 		return;
-	if (to.port == check.media_port)
+	is_rtcp = payload[1] >= 192 && payload[1] <= 223;
+	if (to.port == check.media_port) {
+		if (!check.asked_us && !is_rtcp)
+			check.asked_us = check.stamp_us;
 		keep(f, len, 0, now_us);
-	else if (be16(udp) != check.media_port)
+	} else if (be16(udp) != check.media_port)
 		return;
-	else if (payload[1] >= 192 && payload[1] <= 223)
+	else if (is_rtcp)
 		rtcp(payload, payload_len, &to, now_us);
 	else
 		rtp(payload, payload_len, &to, now_us);
@@ -302,7 +323,7 @@ static void say_gap(void)
 {
 	printf("gap %llu us\n", (unsigned long long)check.gap_us);
 	fflush(stdout);
-	check.gap_us = check.rtp_us = 0;
+	check.gap_us = check.asked_us = 0;
 }
 
 static int by_value(const void *a, const void *b)

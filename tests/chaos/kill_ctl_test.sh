@@ -30,9 +30,7 @@ for c in sorted(json.load(sys.stdin), key=lambda c: c['ssrc']):
 
 start --set SFU_DP_WORKERS=2
 watch_begin
-peer --peers $peers "${rate[@]}" --resume --check --json --seconds $((kills * 7 / 4 + 14)) \
-	>"$run_dir/peers.json" 2>"$run_dir/peers.err" &
-peers_pid=$!
+peers_begin "$run_dir/peers.json" --peers $peers "${rate[@]}" --resume --check --json
 check "a call is up" wait_until 100 dp_holds consumers "len(d) == $peers * ($peers - 1) * 2"
 sleep 2
 before=$(programme)
@@ -55,7 +53,7 @@ echo "# worst time until the rooms were back: $worst ms"
 check "the same rooms within 1 s, each time" [ "$late" = 0 ]
 sleep 1
 check "the data plane has the same objects, gates and SSRCs" [ "$(programme)" = "$before" ]
-wait "$peers_pid"
+peers_end 4
 status=$?
 check "no packet was lost, repeated or changed" [ "$status" = 0 ]
 check "everybody resumed each time, within 3 s, and nobody joined anew" python3 - "$run_dir/peers.json" <<END
@@ -68,7 +66,7 @@ rejoins = sum(p["rejoins"] for p in peers)
 print(f"# resumes {resumes}, the longest took {worst} ms")
 sys.exit(not (len(peers) == $peers and min(resumes) == $kills and worst <= 3000 and rejoins == 0))
 END
-[ "$status" = 0 ] || cat "$run_dir/peers.err" "$run_dir/peers.json" | tail -c 3000
+[ "$status" = 0 ] || cat "$run_dir/peers.json.err" "$run_dir/peers.json" | tail -c 3000
 watch_end
 check "books balance" books_balance
 finish

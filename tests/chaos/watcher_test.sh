@@ -38,4 +38,22 @@ check "an index of SRTCP that comes twice" seen repeated 1 rtcp:7 rtcp:8 rtcp:7
 check "with a tag behind it" seen repeated 1 rtcp80:7 rtcp80:8 rtcp80:7 -- --tag 10
 check "tags do not matter" seen repeated 0 rtcp80:7 rtcp80:8 rtcp80:9 -- --tag 10
 check "what comes from elsewhere is none of ours" seen rtp 0 foreign:10 foreign:10
+
+# judged STATUS SILENCES STOOD: what becomes of silences of 20 ms where the machine stood still meanwhile.
+judged() {
+	local status=0
+	printf '%b' "$3" >"$run_dir/stood"
+	printf '%b' "$2" | python3 "$(dirname "$0")/silences.py" 20000 "$run_dir/stood" >/dev/null || status=$?
+	[ "$status" = "$1" ]
+}
+
+stood='watching 2\n0 101000 121000\n1 103000 122000\n'
+check "short silences are none" judged 0 'silent 100000 120000\n' 'watching 2\n'
+check "a long one is one" judged 1 'silent 100000 120001\n' 'watching 2\n'
+check "also among short ones" judged 1 'silent 1 5\nsilent 100000 130000\nsilent 200000 200005\n' 'watching 2\n'
+check "not while all processors stood still" judged 0 'silent 100000 138000\n' "$stood"
+check "but for no longer than that" judged 1 'silent 100000 138001\n' "$stood"
+check "and no other" judged 1 'silent 200000 220001\n' "$stood"
+check "one of two that stands still is our own fault" judged 1 'silent 100000 125000\n' 'watching 2\n0 101000 121000\n'
+check "where nobody could watch nothing is forgiven" judged 1 'silent 100000 125000\n' ''
 finish

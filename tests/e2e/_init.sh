@@ -12,6 +12,10 @@
 #                              (sfu-memif-bridge) with N rings from sfu-dp, on the veth pair
 #   bridge_end                 that ends; its last line in $run_dir/bridge
 #   stop                       everything down again
+#   peer OPTION…               headless peers (sfu-peer --help)
+#   peers_begin FILE OPTION…   the same in the background, whatever the machine takes for what happens
+#                              meanwhile; what they say in FILE and FILE.err
+#   peers_end [SECONDS]        they go on for so long, then hang up; their exit status
 #   check "what" COMMAND…      one assertion: prints ok or not ok, counts
 #   finish                     last line of a test: exit status by the assertions
 
@@ -56,8 +60,24 @@ stop() {
 }
 trap stop EXIT
 
+peer_command=("$build/tests/support/sfu-peer" --url "ws://127.0.0.1:$http_port/ws")
+
 peer() {
-	"$build/tests/support/sfu-peer" --url "ws://127.0.0.1:$http_port/ws" "$@"
+	"${peer_command[@]}" "$@"
+}
+
+peers_begin() {
+	local out=$1
+	shift
+	# Not by way of peer: a function in the background is a shell, and that would get the signal.
+	"${peer_command[@]}" --seconds 3600 "$@" >"$out" 2>"$out.err" &
+	peers_pid=$!
+}
+
+peers_end() {
+	sleep "${1:-0}"
+	kill -TERM "$peers_pid" 2>/dev/null
+	wait "$peers_pid"
 }
 
 # sfu-impair between the pair that net_up made and one more:

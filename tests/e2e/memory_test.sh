@@ -5,7 +5,6 @@
 . "$(dirname "$0")/_init.sh"
 
 here=$root/tests/e2e
-seconds=8
 
 # Of the process, by its number.
 holds_no() {
@@ -41,8 +40,7 @@ in_no_file() {
 }
 
 start
-peer --peers 2 --seconds "$seconds" --check --secrets "$run_dir/hop" >"$run_dir/call" 2>&1 &
-call=$!
+peers_begin "$run_dir/call" --peers 2 --check --secrets "$run_dir/hop"
 check "a call runs" wait_until 80 call_runs
 dp=$(dp_process)
 check "sfu-dp has its hop keys" holds_all "$dp"
@@ -54,9 +52,9 @@ check "nor is the stream state" is_not_dumped "$dp" sfu-state
 for pid in "$ctl_pid" "$dp" "$dp_pid"; do
 	check "$(cat "/proc/$pid/comm") dumps no core" dumps_nothing "$pid"
 done
-wait "$call"
+peers_end
 status=$?
-cat "$run_dir/call"
+cat "$run_dir/call" "$run_dir/call.err"
 check "the call was as it should be" test "$status" = 0
 check "nothing is left of it" wait_until 50 nothing_left
 check "no key is left in sfu-dp" wait_until 30 holds_no "$dp" hop-key hop-salt dtls-master

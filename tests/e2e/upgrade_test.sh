@@ -45,8 +45,7 @@ wait_long() {
 
 ctl_settings=(--set "SFU_PLANE_GRACE_SEC=$grace_s")
 start --set SFU_DP_WORKERS=2
-peer --peers 3 --patient --resume --seconds 16 --json >"$run_dir/call" 2>"$run_dir/call.err" &
-call=$!
+peers_begin "$run_dir/call" --peers 3 --patient --resume --json
 wait_until 100 dp_holds consumers "len(d) == 12 and all(c['packets'] > 0 for c in d)"
 
 echo "# a new sfu-ctl, the old sfu-dp"
@@ -80,7 +79,7 @@ upgrade sfu-ctl
 ctl_restart
 check "the new sfu-ctl attaches" wait_until 30 attached
 check "who comes now is welcome" grep -q OK <(newcomer)
-wait "$call"
+peers_end 4
 cat "$run_dir/call.err"
 check "the call noticed nothing, nor lost a packet" python3 - "$run_dir/call" <<'P'
 import json, sys

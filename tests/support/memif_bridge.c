@@ -8,7 +8,8 @@
  *
  * QUEUES rings come from the memif's client, one leads to it. "ready" on stdout; at SIGUSR1 and SIGTERM a
  * line of JSON: frames carried and refused by the other side, connections, and the longest time since the
- * last such line for which frames lay with the client and nothing came from it.
+ * last such line for which frames lay with the client and nothing came from it. Each such time of more
+ * than 15 ms is told before: "silent FROM TO", microseconds of CLOCK_REALTIME.
  */
 #include <rte_cycles.h>
 #include <rte_eal.h>
@@ -27,6 +28,7 @@
 #define SPIN_TURNS 64u
 #define SLEEP_NS 20000
 #define QUEUES_MAX 16u
+#define SILENT_US 15000u
 
 struct way {
 	uint64_t carried, refused;
@@ -39,7 +41,8 @@ static struct {
 	struct way to_client, from_client;
 	uint64_t connections;
 	bool is_up;
-	uint64_t waits_since, longest; /* cycles; 0 = nothing was sent since something came */
+	uint64_t waits_since; /* cycles; 0 = nothing was sent since something came */
+	uint64_t longest_us;
 } bridge;
 
 static volatile sig_atomic_t stop, tell;
@@ -113,6 +116,25 @@ static unsigned carry(
 	return n;
 }
 
+static uint64_t us_of(uint64_t cycles)
+{
+	return cycles * 1000000 / rte_get_tsc_hz();
+}
+
+/** Something came from the client, for which frames had lain there for so long. */
+static void silent(uint64_t us)
+{
+	struct timespec ts;
+	uint64_t now_us;
+
+	bridge.longest_us = RTE_MAX(bridge.longest_us, us);
+	if (us < SILENT_US)
+		return;
+	clock_gettime(CLOCK_REALTIME, &ts);
+	now_us = (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+	printf("silent %lu %lu\n", now_us - us, now_us);
+}
+
 static unsigned turn(void)
 {
 	unsigned did = 0, in = 0, out = 0;
@@ -123,7 +145,7 @@ static unsigned turn(void)
 		did += carry(bridge.memif, q, bridge.wire, &bridge.from_client, &out);
 	now = rte_rdtsc();
 	if (out && bridge.waits_since)
-		bridge.longest = RTE_MAX(bridge.longest, now - bridge.waits_since);
+		silent(us_of(now - bridge.waits_since));
 	if (out)
 		bridge.waits_since = 0;
 	if (in && !out && !bridge.waits_since)
@@ -145,10 +167,9 @@ static void report(void)
 	printf("{\"to_client\": %lu, \"to_client_refused\": %lu, \"from_client\": %lu, "
 	       "\"from_client_refused\": %lu, \"connections\": %lu, \"silent_us\": %lu}\n",
 		bridge.to_client.carried, bridge.to_client.refused, bridge.from_client.carried,
-		bridge.from_client.refused, bridge.connections,
-		bridge.longest * 1000000 / rte_get_tsc_hz());
+		bridge.from_client.refused, bridge.connections, bridge.longest_us);
 	fflush(stdout);
-	bridge.longest = bridge.waits_since = 0;
+	bridge.longest_us = bridge.waits_since = 0;
 }
 
 static void run(void)
