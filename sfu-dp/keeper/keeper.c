@@ -548,10 +548,11 @@ static void loop(struct keeper *k)
 		listen_to(k, &k->active, &k->port, active_says, now_us);
 		listen_to(k, &k->next, NULL, next_says, now_us);
 		reap(k, now_us);
+		// Before anything is started.
+		pace(k);
 		watch(k, now_us);
 		if (k->stopping)
 			stop_turn(k, now_us);
-		pace(k);
 	}
 }
 

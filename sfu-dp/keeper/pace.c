@@ -9,7 +9,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define LOWEST 1
 #define NICER 10
 #define NICEST 19
 
@@ -19,11 +18,11 @@ static int usual_nice;
 static bool was_behind;
 
 /** What is started in the meantime shall not hog the machine: reset on fork. */
-static bool policy_set(pid_t thread, int policy)
+static bool round_robin(pid_t thread)
 {
-	const struct sched_param param = {.sched_priority = policy == SCHED_RR ? LOWEST : 0};
+	static const struct sched_param lowest = {.sched_priority = 1};
 
-	return !sched_setscheduler(thread, policy | SCHED_RESET_ON_FORK, &param);
+	return !sched_setscheduler(thread, SCHED_RR | SCHED_RESET_ON_FORK, &lowest);
 }
 
 static bool is_usual(pid_t thread)
@@ -33,17 +32,22 @@ static bool is_usual(pid_t thread)
 	return policy >= 0 && (policy & ~SCHED_RESET_ON_FORK) == SCHED_OTHER;
 }
 
-/** Anybody may become nicer; not everybody comes back from there. */
-static bool may_come_back(int nice)
+static bool is_capable(void)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {0};
+
+	return !syscall(SYS_capget, &header, data)
+	       && data[CAP_TO_INDEX(CAP_SYS_NICE)].effective & CAP_TO_MASK(CAP_SYS_NICE);
+}
+
+/** Anybody may become nicer; not everybody comes back from there. */
+static bool may_come_back(int nice)
+{
 	struct rlimit limit;
 
-	if (!syscall(SYS_capget, &header, data)
-		&& data[CAP_TO_INDEX(CAP_SYS_NICE)].effective & CAP_TO_MASK(CAP_SYS_NICE))
-		return true;
-	return !getrlimit(RLIMIT_NICE, &limit) && (long)limit.rlim_cur >= 20 - nice;
+	return is_capable()
+	       || (!getrlimit(RLIMIT_NICE, &limit) && (long)limit.rlim_cur >= 20 - nice);
 }
 
 static void behind(void)
@@ -61,13 +65,18 @@ static void behind(void)
 
 static void first(void)
 {
-	is_first = is_first || (is_usual(0) && policy_set(0, SCHED_RR));
+	// Reset on fork cannot be taken back without the capability, and would make processes that are
+	// started later nicer than their keeper, where that is less nice than others.
+	if (!is_first && is_usual(0) && (is_capable() || getpriority(PRIO_PROCESS, 0) >= 0))
+		is_first = round_robin(0);
 }
 
 static void not_first(void)
 {
-	if (is_first)
-		policy_set(0, SCHED_OTHER);
+	static const struct sched_param none = {0};
+
+	if (is_first && sched_setscheduler(0, SCHED_OTHER, &none))
+		sched_setscheduler(0, SCHED_OTHER | SCHED_RESET_ON_FORK, &none);
 	is_first = false;
 }
 
@@ -91,7 +100,7 @@ bool pace_is_first(void)
 void pace_first_to_end(pid_t thread)
 {
 	if (is_usual(thread))
-		policy_set(thread, SCHED_RR);
+		round_robin(thread);
 }
 
 void pace_as_ours(pid_t thread)

@@ -77,6 +77,43 @@ static void is_not_inherited(void **state)
 	pace_set(PACE_USUAL);
 }
 
+static int nice_of_new_process(void)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(50 + getpriority(PRIO_PROCESS, 0));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status) - 50;
+}
+
+/** A keeper that an operator has made less nice starts processes that are so, too. */
+static int keeps_its_nice(void)
+{
+	int nice = allowed() ? -5 : 5;
+
+	if (setpriority(PRIO_PROCESS, 0, nice))
+		return false;
+	pace_set(PACE_FIRST);
+	pace_set(PACE_USUAL);
+	return getpriority(PRIO_PROCESS, 0) == nice && nice_of_new_process() == nice;
+}
+
+static void a_given_nice_stays(void **state)
+{
+	int status;
+	pid_t pid = fork();
+
+	(void)state;
+	if (!pid)
+		_exit(keeps_its_nice() ? 0 : 1);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 /** An operator's own choice. */
 static void a_given_policy_stays(void **state)
 {
@@ -247,6 +284,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(begins_and_ends),
 		cmocka_unit_test(is_not_inherited),
+		cmocka_unit_test(a_given_nice_stays),
 		cmocka_unit_test(a_given_policy_stays),
 		cmocka_unit_test(another_one),
 		cmocka_unit_test(comes_behind_and_back),
