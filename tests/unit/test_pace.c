@@ -34,6 +34,18 @@ static bool allowed(void)
 	return is;
 }
 
+/** What is remembered, or cannot be taken back, stays there. */
+static bool in_process(bool (*holds)(void))
+{
+	int status;
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(holds() ? 0 : 1);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WIFEXITED(status) && !WEXITSTATUS(status);
+}
+
 static void begins_and_ends(void **state)
 {
 	int first = allowed() ? SCHED_RR : SCHED_OTHER;
@@ -90,7 +102,7 @@ static int nice_of_new_process(void)
 }
 
 /** A keeper that an operator has made less nice starts processes that are so, too. */
-static int keeps_its_nice(void)
+static bool keeps_its_nice(void)
 {
 	int nice = allowed() ? -5 : 5;
 
@@ -103,15 +115,8 @@ static int keeps_its_nice(void)
 
 static void a_given_nice_stays(void **state)
 {
-	int status;
-	pid_t pid = fork();
-
 	(void)state;
-	if (!pid)
-		_exit(keeps_its_nice() ? 0 : 1);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFEXITED(status));
-	assert_int_equal(WEXITSTATUS(status), 0);
+	assert_true(in_process(keeps_its_nice));
 }
 
 /** An operator's own choice. */
@@ -180,8 +185,8 @@ static int nice_of_new_thread(void)
 	return nice;
 }
 
-/** A process that stands by, takes over, and ends. In one of its own, since it is remembered. */
-static int stands_by(void)
+/** A process that stands by, takes over, and ends. */
+static bool stands_by(void)
 {
 	int usual = getpriority(PRIO_PROCESS, 0);
 	int behind = allowed() ? usual + 10 : usual;
@@ -215,15 +220,8 @@ static int stands_by(void)
 
 static void comes_behind_and_back(void **state)
 {
-	int status;
-	pid_t pid = fork();
-
 	(void)state;
-	if (!pid)
-		_exit(stands_by() ? 0 : 1);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFEXITED(status));
-	assert_int_equal(WEXITSTATUS(status), 0);
+	assert_true(in_process(stands_by));
 }
 
 /** The keeper to a process that is still far from reading what it is told. */
