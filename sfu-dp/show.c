@@ -358,6 +358,7 @@ static json *consumers(struct house *h)
 		put_u64(o, "report_jitter", c->report_jitter);
 		put_u64(o, "report_rtt_us", c->report_rtt_us);
 		put_u64(o, "reports", c->reports);
+		put_u64(o, "report_highest", c->report_highest);
 		put(o, "report_lost_downstream", json_object_new_int(c->report_lost_downstream));
 		put_u64(o, "report_fraction_downstream", c->report_fraction_downstream);
 		json_object_array_add(all, o);

@@ -74,19 +74,6 @@ d=json.load(sys.stdin)
 sys.exit(0 if ($1) else 1)"
 }
 
-# standstill_begin: from here on it is noted in $run_dir/stood when the machine itself stands still.
-standstill_begin() {
-	"$build/tests/chaos/standstill" >"$run_dir/stood" 2>"$run_dir/stood.err" &
-	standstill=$!
-	wait_until 20 test -s "$run_dir/stood" || cat "$run_dir/stood.err"
-	stood_since=$(date +%s%6N)
-}
-
-standstill_end() {
-	kill -TERM "$standstill" 2>/dev/null
-	wait "$standstill" 2>/dev/null
-}
-
 # short LIMIT_US FILE: none of the silences noted there since was longer, but for what the machine stood still.
 short() {
 	awk -v since="$stood_since" '/^silent / && $2 >= since' "$run_dir/$2" \

@@ -4,25 +4,25 @@
  * gives its guests less than whole processors halts them all at once, for tens of milliseconds; nothing
  * that runs in the guest can help it.
  *
- *   standstill
+ *   standstill [SLEEP_US LATE_US]      2000 1000
  *
- * One thread per processor asks to be woken after two milliseconds, again and again, before everybody
- * else (SCHED_FIFO): whatever the machine has to do, it is late only when its processor does not run.
- * "watching PROCESSORS" on stdout, then a line for each time that it was late for more than a millisecond:
+ * One thread per processor asks to be woken after SLEEP_US, again and again, before everybody else
+ * (SCHED_FIFO): whatever the machine has to do, it is late only when its processor does not run.
+ * "watching PROCESSORS" on stdout, then a line for each time that it was late for more than LATE_US:
  * "PROCESSOR FROM TO", microseconds of CLOCK_REALTIME. Without the permission: ends with 1 and the
- * machine never stood still.
+ * machine never stood still. Looking more often costs more of the machine.
  */
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-#define SLEEP_US 2000u
-#define LATE_US 1000u
+static unsigned long sleep_us = 2000, late_us = 1000;
 
 static uint64_t clock_us(void)
 {
@@ -34,14 +34,14 @@ static uint64_t clock_us(void)
 
 static void *watch(void *processor)
 {
-	static const struct timespec rest = {.tv_nsec = SLEEP_US * 1000};
+	const struct timespec rest = {.tv_nsec = (long)sleep_us * 1000};
 	uint64_t due_us, now_us;
 
 	for (;;) {
-		due_us = clock_us() + SLEEP_US;
+		due_us = clock_us() + sleep_us;
 		nanosleep(&rest, NULL);
 		now_us = clock_us();
-		if (now_us < due_us + LATE_US)
+		if (now_us < due_us + late_us)
 			continue;
 		printf("%d %llu %llu\n", (int)(intptr_t)processor, (unsigned long long)due_us,
 			(unsigned long long)now_us);
@@ -70,11 +70,15 @@ static int start(int processor)
 	return rc;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	unsigned count = 0;
 	cpu_set_t all;
 
+	if (argc == 3) {
+		sleep_us = strtoul(argv[1], NULL, 10);
+		late_us = strtoul(argv[2], NULL, 10);
+	}
 	if (sched_getaffinity(0, sizeof(all), &all))
 		return 1;
 	for (int i = 0; i < CPU_SETSIZE; i++) {

@@ -60,7 +60,9 @@ stop() {
 }
 trap stop EXIT
 
-peer_command=("$build/tests/support/sfu-peer" --url "ws://127.0.0.1:$http_port/ws")
+# Of this build, also where a test lets the daemons of another one run.
+programs=$build/tests
+peer_command=("$programs/support/sfu-peer" --url "ws://127.0.0.1:$http_port/ws")
 
 peer() {
 	"${peer_command[@]}" "$@"
@@ -78,6 +80,20 @@ peers_end() {
 	sleep "${1:-0}"
 	kill -TERM "$peers_pid" 2>/dev/null
 	wait "$peers_pid"
+}
+
+# standstill_begin [SLEEP_US LATE_US]: from here on it is noted in $run_dir/stood when the machine itself
+# stands still.
+standstill_begin() {
+	"$programs/chaos/standstill" "$@" >"$run_dir/stood" 2>"$run_dir/stood.err" &
+	standstill=$!
+	wait_until 20 test -s "$run_dir/stood" || cat "$run_dir/stood.err"
+	stood_since=$(date +%s%6N)
+}
+
+standstill_end() {
+	kill -TERM "$standstill" 2>/dev/null
+	wait "$standstill" 2>/dev/null
 }
 
 # sfu-impair between the pair that net_up made and one more:

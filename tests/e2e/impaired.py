@@ -130,31 +130,18 @@ def consumers_shown(round_trip_ms):
     samples = list(lines('reports'))
     holds = bool(consumers())
     for consumer in consumers():
-        history = [(s['at'], c) for s in samples for c in s['consumers']
+        history = [c for s in samples for c in s['consumers']
                    if c['ssrc'] == consumer['ssrc'] and c['report_rtt_us']]
         if not history:
             print(f'{consumer["kind"]} down: no report')
             return False
-        rtt_ms = statistics.median(c['report_rtt_us'] for _, c in history) / 1000
-        # The moment of a report is known as far as the samples tell: of the last that brought news,
-        # or, when nothing was lost for long, of the last one.
-        moments = [history[-1]]
-        for (_, before), (when, shown) in zip(history, history[1:]):
-            if shown['report_lost'] != before['report_lost']:
-                moments = [(when, shown), history[-1]]
-        agrees = False
-        for at, shown in moments:
-            # The report left a one-way delay ago; what the network lost last, it does not know yet.
-            seen, count = share_lost([f for f in fates_of('down', {consumer['ssrc']})
-                                      if f['t'] <= at - round_trip_ms * 1000])
-            told = shown['report_lost'] / count if count else 1
-            print(f'{consumer["kind"]} down: lost {100 * seen:.2f} % of {count}, reported '
-                  f'{100 * told:.2f} %, round trip {rtt_ms:.1f} ms')
-            # That moment is known to a packet or two.
-            if count > 100 and abs(seen - told) <= 0.005 + 2 / count:
-                agrees = True
-                break
-        holds = holds and agrees and abs(rtt_ms - round_trip_ms) <= 5
+        rtt_ms = statistics.median(c['report_rtt_us'] for c in history) / 1000
+        shown = history[-1]
+        seen, count = share_lost(fates_of('down', {consumer['ssrc']}), shown['report_highest'] % 0x10000)
+        told = shown['report_lost'] / count if count else 1
+        print(f'{consumer["kind"]} down: lost {100 * seen:.2f} % of {count}, reported '
+              f'{100 * told:.2f} %, round trip {rtt_ms:.1f} ms')
+        holds = holds and count > 100 and abs(seen - told) <= 0.005 and abs(rtt_ms - round_trip_ms) <= 5
     return holds
 
 
