@@ -20,11 +20,21 @@
 
 #include <cmocka.h>
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__ 1
+#endif
+#endif
+
 #define HANDOVERS 20u
 #define TRAFFIC_LCORE 2u
-/** Alice sends so often. */
+/** Alice sends so often: no more than the path takes, ten times slower as it is under a sanitizer. */
+#ifdef __SANITIZE_ADDRESS__
+#define PACE_US 250u
+#else
 #define PACE_US 50u
-/** 200 ms of hers, if nobody takes them. */
+#endif
+/** 200 ms of hers and more, if nobody takes them. */
 #define SLOTS 4096u
 #define SSRC 0x11111111u
 #define PT 96
@@ -34,7 +44,8 @@
 /** Somebody who receives. Written by the traffic thread. */
 struct listener {
 	struct world_client client;
-	uint64_t rtp, rtcp;
+	_Atomic uint64_t rtp;
+	uint64_t rtcp;
 	uint64_t lost, wrong; /* numbers that did not come; packets that libsrtp2 refused */
 	uint16_t next_seq;
 };
@@ -99,7 +110,7 @@ static void rtp_received(struct listener *l, const uint8_t *rtp)
 	uint16_t seq = (uint16_t)(rtp[2] << 8 | rtp[3]);
 	uint64_t now_us = clock_us();
 
-	if (l->rtp++)
+	if (atomic_fetch_add(&l->rtp, 1))
 		l->lost += (uint16_t)(seq - l->next_seq);
 	l->next_seq = (uint16_t)(seq + 1);
 	if (l != &call.who[1])
@@ -261,6 +272,20 @@ static int by_value(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+/** All that was sent has come, or nothing comes any more. */
+static void drain(void)
+{
+	unsigned long came = 0, before;
+
+	do {
+		before = came;
+		usleep(100000);
+		came = 0;
+		for (unsigned i = 1; i < CLIENTS; i++)
+			came += atomic_load(&call.who[i].rtp);
+	} while (came != before);
+}
+
 /** How long Bob heard nothing. */
 static uint64_t hand_over(void)
 {
@@ -290,7 +315,7 @@ static void nothing_is_lost_with(unsigned profile)
 	for (unsigned i = 0; i < HANDOVERS; i++)
 		gaps[i] = hand_over();
 	atomic_store(&call.silent, true);
-	usleep(100000);
+	drain();
 	world_halt(call.w);
 	usleep(10000);
 	atomic_store(&call.stop, true);
@@ -308,8 +333,10 @@ static void nothing_is_lost_with(unsigned profile)
 	for (unsigned i = 0; i < CLIENTS; i++)
 		assert_int_equal(call.who[i].wrong, 0);
 	assert_true(call.who[0].rtcp > 0);
+#ifndef __SANITIZE_ADDRESS__
 	// What was promised, of every second one at least: others use this machine, too.
 	assert_true(gaps[HANDOVERS / 2] <= 20000);
+#endif
 	call_close(pool_full);
 }
 

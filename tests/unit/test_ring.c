@@ -461,7 +461,7 @@ static void a_killed_producer_leaves_no_torn_element(void **state)
 		void *memory = region_create(bytes);
 		struct sfu_ring_end end = {0};
 		uint8_t element[BYTES];
-		uint64_t expected = 0, kill_at;
+		uint64_t expected = 0, kill_at = UINT64_MAX, lives;
 		bool dead = false;
 		pid_t child = fork();
 
@@ -472,7 +472,10 @@ static void a_killed_producer_leaves_no_torn_element(void **state)
 		}
 		sfu_ring_attach(&end, memory, KILL_SLOTS, BYTES);
 		x ^= x << 13, x ^= x >> 7, x ^= x << 17;
-		kill_at = now_us() + 200 + x % 5000;
+		lives = 200 + x % 5000;
+		// Some die before they have done anything; the others not, however long their start takes.
+		if (round % 2)
+			kill_at = now_us() + lives;
 		for (;;) {
 			enum sfu_ring_status status = sfu_ring_pop(&end, element, false);
 
@@ -482,7 +485,8 @@ static void a_killed_producer_leaves_no_torn_element(void **state)
 				if (number == UINT64_MAX)
 					fail_msg("torn element in round %d", round);
 				assert_int_equal(number, expected);
-				expected++;
+				if (!expected++ && kill_at == UINT64_MAX)
+					kill_at = now_us() + lives;
 			} else {
 				assert_int_equal(status, SFU_RING_EMPTY);
 				if (dead)
@@ -499,7 +503,7 @@ static void a_killed_producer_leaves_no_torn_element(void **state)
 		region_destroy(memory, bytes);
 	}
 	print_message("100 kills, %lu elements, 0 torn\n", (unsigned long)all);
-	assert_true(all > 100);
+	assert_true(all >= 50);
 }
 
 // Steps that a push and a pop consist of, and one more: not to die.
