@@ -5,10 +5,10 @@
 # leaves it. Nobody may notice more than a short silence: no ICE, no DTLS, no signalling, no index
 # twice, no replay accepted.
 #
-#   dataplane_test.sh [--seed N] [--long]      --long: 200 deaths instead of 20, and more packets
+#   dataplane_test.sh [--seed N] [--long]      --long: 200 deaths instead of 12, and more packets
 . "$(dirname "$0")/_chaos.sh"
 
-deaths=20
+deaths=12
 rate=()
 if [ -n "$is_long" ]; then
 	deaths=200
