@@ -20,11 +20,7 @@
 
 #include <cmocka.h>
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define __SANITIZE_ADDRESS__ 1
-#endif
-#endif
+#include "tests/support/sanitizer.h"
 
 #define HANDOVERS 20u
 #define TRAFFIC_LCORE 2u

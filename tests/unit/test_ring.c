@@ -18,15 +18,7 @@ static void step(void);
 
 #include <cmocka.h>
 
-// gcc says it with a macro, clang with a feature.
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define __SANITIZE_THREAD__ 1
-#endif
-#if __has_feature(address_sanitizer)
-#define __SANITIZE_ADDRESS__ 1
-#endif
-#endif
+#include "tests/support/sanitizer.h"
 
 #define SLOTS 8u
 #define BYTES 256u
