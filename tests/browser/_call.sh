@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Sourced by the browser tests with $workers set (and only_ipv6): a system of its own with the page, and Chromium in
-# the same namespace. What is checked stands in run.mjs; screenshots stay in tests/out/.
+# Sourced by the browser tests with $workers set (and only_ipv6, short_parts): a system of its own with
+# the page, and Chromium in the same namespace. What is checked stands in run.mjs; screenshots stay in
+# tests/out/. --long: every part, watched long.
 . "$(dirname "${BASH_SOURCE[0]}")/../e2e/_init.sh"
 
 run_dir_make
@@ -16,8 +17,13 @@ if [ "$workers" -gt 1 ]; then
 	export LATE_JOIN_MS=8000
 fi
 
+# Without it a test that another one goes beyond checks what it alone is about.
+if [ "${1:-}" != --long ] && [ -n "${short_parts:-}" ]; then
+	export PARTS=${PARTS:-$short_parts} WATCH_MS=${WATCH_MS:-6000}
+fi
+
 call() {
-	PATH_IFS="$host_if,$dp_if" SFU_URL="http://127.0.0.1:$http_port/" SHOT_PREFIX="${only_ipv6:+ipv6-}workers$workers-" node "$root/tests/browser/run.mjs"
+	PATH_IFS="$host_if,$dp_if" SFU_URL="http://127.0.0.1:$http_port/" node "$root/tests/browser/run.mjs"
 }
 
 # Each worker sends at least a fifth, and packets were handed over: two workers work, not one.

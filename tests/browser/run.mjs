@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // A call as people would see it, against a running system whose page is at SFU_URL (or the first
-// argument). Starts browsers only. One line per check; leaves screenshots in tests/out/, their names
-// beginning with SHOT_PREFIX. PARTS=wholeCall,buttons runs some of the parts, WATCH_MS watches longer.
+// argument). Starts browsers only. One line per check; with SHOT_PREFIX it leaves screenshots in tests/out/
+// whose names begin so. PARTS=wholeCall,buttons runs some of the parts, WATCH_MS watches longer. DIRECT_CALL
+// names a file that keeps what a direct call showed (limits.mjs),
+// for the other tests of one run of the suite.
 
 import { execFileSync } from 'node:child_process';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { loadavg } from 'node:os';
 
@@ -38,6 +40,7 @@ const DEATH_GAP_MS = 1500;
 const CHECK_MS = 2500;
 /** A bad network that can be told things, and where to write what it was told when. */
 const { IMPAIR, IMPAIR_SOCKET, EVENTS } = process.env;
+const DIRECT_CALL = process.env.DIRECT_CALL ?? '';
 const KILL_DIR = process.env.KILL_DIR ?? '';
 /** The page's own limit for that size is the least it sets. */
 const CAMERA = { width: 320, height: 180, fps: 15, maxBitrate: 150000 };
@@ -51,7 +54,7 @@ if (!BASE) {
 
 const browser = await launch();
 const checks = new Checks();
-const limits = new Limits(checks, () => directCall(browser, NAMES, CAMERA, DIRECT_WATCH_MS));
+const limits = new Limits(checks, direct);
 
 await mkdir(OUT, { recursive: true });
 
@@ -105,6 +108,18 @@ class Participant {
 				frames: window.__sfu.frames(), counts, consumers };
 		});
 	}
+}
+
+/** Figures of a direct call: held now, or by another test of this suite before. */
+async function direct()
+{
+	if (existsSync(DIRECT_CALL))
+		return JSON.parse(readFileSync(DIRECT_CALL, 'utf8'));
+	const figures = await directCall(browser, NAMES, CAMERA, DIRECT_WATCH_MS);
+
+	if (DIRECT_CALL)
+		writeFileSync(DIRECT_CALL, JSON.stringify(figures));
+	return figures;
 }
 
 /** Wait until `holds(state)` is true for each of them. */
@@ -164,13 +179,9 @@ async function judgeChange(what, figure, people, before, present)
 	checks.check(most(refused) === 0, `${what}: no frame of those who stay is refused`, refused);
 }
 
-async function gather(names, options, room)
+function gather(names, options, room)
 {
-	const people = [];
-
-	for (const name of names)
-		people.push(await new Participant(name).enter(options, `room=${room}`));
-	return people;
+	return Promise.all(names.map((name) => new Participant(name).enter(options, `room=${room}`)));
 }
 
 /** What a person would see; drawn only for the picture, so that drawing does not slow the call. */
@@ -178,6 +189,8 @@ async function shoot(person, file, viewport = { width: 1280, height: 800 })
 {
 	const small = person.page.viewportSize();
 
+	if (!SHOT_PREFIX)
+		return;
 	await person.page.setViewportSize(viewport);
 	await person.page.evaluate(() => window.__sfu.setBare(false));
 	await sleep(1500);
@@ -230,8 +243,7 @@ async function wholeCall()
 	await judgeChange('the leave', 'gapAtLeave', stay, beforeLeave, left.states.map(({ deviceId }) => deviceId));
 	await shoot(stay[0], 'call-four.png');
 	await shoot(stay[0], 'call-phone.png', { width: 390, height: 844 });
-	for (const person of stay)
-		await person.exit();
+	await Promise.all(stay.map((person) => person.exit()));
 }
 
 /** The reference client's frames, whose first octet is the epoch: odd and even must both work. */
@@ -252,8 +264,7 @@ async function referenceFrames()
 		await sleep(2000);
 		await watch(`reference format, epoch ${epoch}`, people, WATCH_MS);
 	}
-	for (const person of people)
-		await person.exit();
+	await Promise.all(people.map((person) => person.exit()));
 }
 
 /** What the buttons do, as the other one sees it; with VP8, whose frames keep their header clear. */
@@ -299,8 +310,7 @@ async function buttons()
 	const unshared = await until([grace], ({ streams }) => streams === 2, 5000);
 
 	checks.check(unshared.ok, 'the shared screen goes away', unshared.states);
-	for (const person of people)
-		await person.exit();
+	await Promise.all(people.map((person) => person.exit()));
 }
 
 /** Someone who knows the room's name but not the secret of its link gets packets and no picture. */
@@ -325,8 +335,7 @@ async function stranger()
 		`without the link's secret: ${refused} frames received, ${opened} opened`);
 	checks.check(from(eveIs) === 0 && from(graceIs) > 0,
 		`the others see each other (${from(graceIs)} frames) and not the stranger (${from(eveIs)})`);
-	for (const person of [ada, grace, eve])
-		await person.exit();
+	await Promise.all([ada, grace, eve].map((person) => person.exit()));
 }
 
 /** New ICE credentials and addresses in the middle of a call, asked for by the page. */
@@ -359,8 +368,7 @@ async function iceRestart()
 	checks.check(lost.length === 4 && lost.every((count) => count === 0) && least(received) > 50,
 		`ICE restart: 0 of ${received.reduce((a, b) => a + b)} packets lost`, { lost, received });
 	checks.check(most(gaps) <= LONGEST_GAP_MS, `ICE restart: longest gap between frames ${Math.round(most(gaps))} ms`);
-	for (const person of people)
-		await person.exit();
+	await Promise.all(people.map((person) => person.exit()));
 }
 
 /** Nothing gets through for two seconds, in either direction; PATH_IFS names both ends of the path. */
@@ -395,8 +403,7 @@ async function blackout()
 	checks.check(back.length === 2 && most(back) <= LONGEST_GAP_MS,
 		`blackout of ${BLACKOUT_MS} ms: picture again ${most(back)} ms after its end`, back);
 	checks.check(String(await ufrags()) === String(paths), 'blackout: no ICE restart, the same paths as before');
-	for (const person of people)
-		await person.exit();
+	await Promise.all(people.map((person) => person.exit()));
 }
 
 /** Have the shell kill something (tests/chaos/browser_test.sh); it takes the file away when it has. */
@@ -440,8 +447,7 @@ async function deaths()
 		checks.check(rekeyed.ok, `the ${name} died: signalling goes on, from epoch ${epoch}`, rekeyed.states);
 		await sleep(1000);
 	}
-	for (const person of people)
-		await person.exit();
+	await Promise.all(people.map((person) => person.exit()));
 }
 
 /** For a network that loses packets: the picture does not stand still. */
@@ -467,8 +473,7 @@ async function lossy()
 	checks.check(videos.length === 2 && gap <= LONGEST_GAP_MS,
 		`loss: longest gap between frames ${Math.round(gap)} ms over ${WATCH_MS / 1000} s`, videos);
 	checks.check(decoded >= LEAST_FPS, `loss: at least ${decoded.toFixed(1)} frames/s decoded`, videos);
-	for (const person of people)
-		await person.exit();
+	await Promise.all(people.map((person) => person.exit()));
 }
 
 /** A NAT forgets everybody: new ports and a new address, which no page knows of. */
@@ -503,8 +508,7 @@ async function rebound()
 		`new addresses: picture again ${most(back)} ms after, where pages check every ${CHECK_MS} ms`, back);
 	checks.check(videos.length === 2 && most(videos.map(({ gap }) => gap)) <= CHECK_MS + 1000,
 		`new addresses: longest gap between frames ${Math.round(most(videos.map(({ gap }) => gap)))} ms`, videos);
-	for (const person of people)
-		await person.exit();
+	await Promise.all(people.map((person) => person.exit()));
 }
 
 /** Only when named: their network is another one. */
