@@ -14,8 +14,8 @@ export class Limits {
 	#direct;
 	#missed = [];
 
-	/** @param direct function that holds the direct call and gives its figures by name */
-	constructor(checks, direct)
+	/** @param direct function that holds the direct call and gives its figures by name; without one all is judged at once */
+	constructor(checks, direct = null)
 	{
 		this.#checks = checks;
 		this.#direct = direct;
@@ -37,8 +37,9 @@ export class Limits {
 	#judge(claim)
 	{
 		// What is not a number was not seen at all, and no machine is slow enough for that.
-		if (claim.holds || !Number.isFinite(claim.is))
-			this.#checks.check(Number.isFinite(claim.is), `${claim.what}, limit ${claim.limit}`, claim.detail);
+		if (claim.holds || !Number.isFinite(claim.is) || !this.#direct)
+			this.#checks.check(claim.holds && Number.isFinite(claim.is), `${claim.what}, limit ${claim.limit}`,
+				claim.detail);
 		else
 			this.#missed.push(claim);
 	}

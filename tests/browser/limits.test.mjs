@@ -55,6 +55,15 @@ test('a figure that the direct call does not have excuses nothing', async () => 
 	await assert.rejects(judged({}, (limits) => limits.atMost('gap', 600, 500, 'gap')));
 });
 
+test('without a direct call every promise is judged at once', async () => {
+	for (const [is, status] of [[500, 0], [501, 1]]) {
+		const checks = new Checks();
+
+		new Limits(checks).atMost('gap', is, 500, 'gap');
+		assert.equal(checks.finish(), status);
+	}
+});
+
 test('one direct call judges all', async () => {
 	assert.deepEqual(await judged({ gap: 400, lateJoin: 3000 }, (limits) => {
 		limits.atMost('gap', 550, 500, 'gap');
