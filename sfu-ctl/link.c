@@ -2,6 +2,7 @@
 #include "sfu-ctl/link.h"
 
 #include "shared/ring.h"
+#include "shared/service/descriptors.h"
 #include "shared/wake.h"
 
 #include <assert.h>
@@ -14,7 +15,6 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <sys/un.h>
 #include <syslog.h>
 #include <unistd.h>
@@ -366,37 +366,6 @@ static const char *map_region(struct link_client *link, int fd, uint64_t generat
 	return NULL;
 }
 
-// Returns the octets received, 0 at the end, or negative errno; *count descriptors in fds.
-static ssize_t receive_welcome(int fd, struct sfu_welcome *welcome, int fds[3], size_t *count)
-{
-	union {
-		struct cmsghdr header;
-		uint8_t bytes[CMSG_SPACE(3 * sizeof(int))];
-	} control;
-	struct iovec part = {.iov_base = welcome, .iov_len = sizeof(*welcome)};
-	struct msghdr message = {
-		.msg_iov = &part,
-		.msg_iovlen = 1,
-		.msg_control = control.bytes,
-		.msg_controllen = sizeof(control.bytes),
-	};
-	ssize_t n = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	struct cmsghdr *c;
-
-	*count = 0;
-	if (n < 0)
-		return -errno;
-	// CMSG_NXTHDR is not needed: the buffer has room for one message only.
-	c = CMSG_FIRSTHDR(&message);
-	if (c != NULL && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
-		*count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		memcpy(fds, CMSG_DATA(c), *count * sizeof(int));
-	}
-	if (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
-		return -EMSGSIZE;
-	return n;
-}
-
 static void attach(struct link_client *link, uint64_t generation, int fds[3])
 {
 	const char *wrong;
@@ -431,15 +400,16 @@ static void on_welcome(struct link_client *link)
 {
 	struct sfu_welcome welcome = {0};
 	int fds[3] = {-1, -1, -1};
-	size_t count;
-	ssize_t n = receive_welcome(link->socket_fd, &welcome, fds, &count);
+	unsigned count;
+	ssize_t n = descriptors_receive(
+		link->socket_fd, &welcome, sizeof(welcome), fds, 3, &count, MSG_DONTWAIT);
 
-	if (n == -EAGAIN || n == -EINTR)
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n == 0) {
 		attempt_failed(link, "it closed the connection; is this user in the link's group?");
 	} else if (n < 0) {
-		attempt_failed(link, "welcome: %s", strerror((int)-n));
+		attempt_failed(link, "welcome: %s", strerror(errno));
 	} else if (n != (ssize_t)sizeof(welcome) || welcome.magic != SFU_ABI_MAGIC) {
 		attempt_failed(link, "it does not speak our protocol");
 	} else if (welcome.status == SFU_WELCOME_VERSION
@@ -454,7 +424,7 @@ static void on_welcome(struct link_client *link)
 		attempt_failed(link, "it has no memory for another attach");
 	} else if (welcome.status != SFU_WELCOME_OK || count != 3) {
 		attempt_failed(
-			link, "welcome with status %u and %zu descriptors", welcome.status, count);
+			link, "welcome with status %u and %u descriptors", welcome.status, count);
 	} else {
 		attach(link, welcome.generation, fds);
 		return;

@@ -2,6 +2,7 @@
 #include "sfu-dp/link.h"
 
 #include "shared/ring.h"
+#include "shared/service/descriptors.h"
 #include "shared/wake.h"
 
 #include <assert.h>
@@ -19,7 +20,6 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <sys/un.h>
 #include <syslog.h>
 #include <unistd.h>
@@ -247,27 +247,6 @@ static void poisoned(struct link *link)
 	detach(link, LOG_ERR, "it wrote an impossible ring index");
 }
 
-static int send_welcome(int fd, const struct sfu_welcome *welcome, const int *fds, size_t count)
-{
-	union {
-		struct cmsghdr header;
-		uint8_t bytes[CMSG_SPACE(3 * sizeof(int))];
-	} control = {0};
-	struct iovec part = {.iov_base = (void *)(uintptr_t)welcome, .iov_len = sizeof(*welcome)};
-	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-
-	if (count > 0) {
-		message.msg_control = control.bytes;
-		message.msg_controllen = CMSG_SPACE(count * sizeof(int));
-		control.header.cmsg_level = SOL_SOCKET;
-		control.header.cmsg_type = SCM_RIGHTS;
-		control.header.cmsg_len = CMSG_LEN(count * sizeof(int));
-		memcpy(CMSG_DATA(&control.header), fds, count * sizeof(int));
-	}
-	return sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)sizeof(*welcome) ? 0
-											       : -1;
-}
-
 static void refuse(struct pending *p, uint32_t status)
 {
 	const struct sfu_welcome welcome = {
@@ -276,7 +255,7 @@ static void refuse(struct pending *p, uint32_t status)
 		.status = status,
 	};
 
-	send_welcome(p->fd, &welcome, NULL, 0);
+	descriptors_send(p->fd, &welcome, sizeof(welcome), NULL, 0);
 	close_fd(&p->fd);
 }
 
@@ -349,7 +328,7 @@ static void attach_end(struct link *link)
 	fds[0] = link->region_fd;
 	fds[1] = link->wake_dp_fd;
 	fds[2] = link->wake_ctl_fd;
-	if (send_welcome(p->fd, &welcome, fds, 3) != 0
+	if (descriptors_send(p->fd, &welcome, sizeof(welcome), fds, 3) != (ssize_t)sizeof(welcome)
 		|| epoll_ctl(link->epoll_fd, EPOLL_CTL_MOD, p->fd, &event) != 0) {
 		attach_undo(link);
 		return;

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "sfu-dp/keeper/tie.h"
 
+#include "shared/service/descriptors.h"
+
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -28,52 +31,7 @@ bool tie_path(char out[112], const char *cli)
 	return n > 0 && n < 108;
 }
 
-/** Room for the descriptors of a message. */
-union control {
-	struct cmsghdr header;
-	uint8_t octets[CMSG_SPACE(TIE_HELD_MAX * sizeof(int))];
-};
-
-/** A message with descriptors, if there are any. Never blocks. */
-static bool send_with(int fd, const struct tie_message *m, const int *fds, unsigned count)
-{
-	struct iovec part = {.iov_base = (void *)(uintptr_t)m, .iov_len = sizeof(*m)};
-	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-	union control control = {0};
-
-	if (count) {
-		message.msg_control = control.octets;
-		message.msg_controllen = CMSG_SPACE(count * sizeof(int));
-		control.header.cmsg_level = SOL_SOCKET;
-		control.header.cmsg_type = SCM_RIGHTS;
-		control.header.cmsg_len = CMSG_LEN(count * sizeof(int));
-		memcpy(CMSG_DATA(&control.header), fds, count * sizeof(int));
-	}
-	return sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)sizeof(*m);
-}
-
-/** What recvmsg() says; the descriptors that came along, fds of count. */
-static ssize_t receive_with(
-	int fd, struct tie_message *m, int fds[TIE_HELD_MAX], unsigned *count, int flags)
-{
-	struct iovec part = {.iov_base = m, .iov_len = sizeof(*m)};
-	union control control;
-	struct msghdr message = {
-		.msg_iov = &part,
-		.msg_iovlen = 1,
-		.msg_control = control.octets,
-		.msg_controllen = sizeof(control.octets),
-	};
-	ssize_t n = recvmsg(fd, &message, flags | MSG_CMSG_CLOEXEC);
-	struct cmsghdr *c = n < 0 ? NULL : CMSG_FIRSTHDR(&message);
-
-	*count = 0;
-	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
-		*count = (unsigned)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-		memcpy(fds, CMSG_DATA(c), *count * sizeof(int));
-	}
-	return n;
-}
+static_assert(TIE_HELD_MAX <= DESCRIPTORS_MAX, "a port's descriptors go in one message");
 
 void tie_held_close(struct tie_held *held)
 {
@@ -95,7 +53,7 @@ void tie_send_port(int fd, const struct tie_held *held)
 	struct tie_message m = {.type = TIE_PORT, .value = held->value};
 
 	if (fd >= 0)
-		send_with(fd, &m, held->fd, held->count);
+		descriptors_send(fd, &m, sizeof(m), held->fd, held->count);
 }
 
 enum tie_type tie_receive(int fd, struct tie_held *held)
@@ -106,7 +64,8 @@ enum tie_type tie_receive(int fd, struct tie_held *held)
 
 	if (fd < 0)
 		return TIE_NONE;
-	n = receive_with(fd, &m, came.fd, &came.count, MSG_DONTWAIT);
+	n = descriptors_receive(
+		fd, &m, sizeof(m), came.fd, TIE_HELD_MAX, &came.count, MSG_DONTWAIT);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return TIE_NONE;
 	if (n == (ssize_t)sizeof(m) && m.type == TIE_PORT && held) {
@@ -197,7 +156,7 @@ static bool state_send(int fd, int state_fd)
 {
 	const struct tie_message m = {.type = TIE_READY, .value = (uint32_t)getpid()};
 
-	return send_with(fd, &m, &state_fd, 1);
+	return descriptors_send(fd, &m, sizeof(m), &state_fd, 1) == (ssize_t)sizeof(m);
 }
 
 void tie_hold(struct tie *t, const struct tie_held *held)
@@ -274,7 +233,7 @@ int tie_take_over(const char *path, pid_t *pid, int *tie_fd)
 		|| !same_user(fd))
 		goto fail;
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	n = receive_with(fd, &m, came, &count, 0);
+	n = descriptors_receive(fd, &m, sizeof(m), came, TIE_HELD_MAX, &count, 0);
 	if (n != (ssize_t)sizeof(m) || m.type != TIE_READY || count != 1)
 		goto fail;
 	*pid = (pid_t)m.value;

@@ -19,6 +19,7 @@
 #include "sfu-dp/log.h"
 #include "sfu-dp/memif/queue.h"
 #include "sfu-dp/memif/session.h"
+#include "shared/service/descriptors.h"
 
 /** 2,048 slots: 20 ms of 100,000 packets a second, while one process follows another. */
 #define LOG2_SLOTS_DEFAULT 11u
@@ -305,23 +306,8 @@ void memif_release(struct memif *m)
 
 static void say(struct memif *m, const struct memif_message *message, int fd)
 {
-	struct iovec part = {.iov_base = (void *)(uintptr_t)message, .iov_len = sizeof(*message)};
-	union {
-		struct cmsghdr header;
-		uint8_t octets[CMSG_SPACE(sizeof(int))];
-	} control = {0};
-	struct msghdr out = {.msg_iov = &part, .msg_iovlen = 1};
-
-	if (fd >= 0) {
-		out.msg_control = control.octets;
-		out.msg_controllen = sizeof(control.octets);
-		control.header.cmsg_level = SOL_SOCKET;
-		control.header.cmsg_type = SCM_RIGHTS;
-		control.header.cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
-	}
 	// What does not go out ends in a wait for the answer that is over one time.
-	(void)!sendmsg(m->control, &out, MSG_DONTWAIT | MSG_NOSIGNAL);
+	descriptors_send(m->control, message, sizeof(*message), &fd, fd >= 0);
 }
 
 static void disconnect(struct memif *m, const char *reason)

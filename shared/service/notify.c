@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "shared/service/notify.h"
 
+#include "shared/service/descriptors.h"
+
 #include <fcntl.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -19,12 +21,6 @@ static void notify(const char *lines, int kept)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	struct iovec part = {.iov_base = (void *)(uintptr_t)lines, .iov_len = strlen(lines)};
-	union {
-		struct cmsghdr header;
-		uint8_t bytes[CMSG_SPACE(sizeof(int))];
-	} control = {0};
-	struct msghdr message = {.msg_name = &address, .msg_iov = &part, .msg_iovlen = 1};
 	size_t len = path ? strlen(path) : 0;
 	int fd;
 
@@ -33,19 +29,12 @@ static void notify(const char *lines, int kept)
 	memcpy(address.sun_path, path, len);
 	if (*path == '@')
 		address.sun_path[0] = 0;
-	message.msg_namelen = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
-	if (kept >= 0) {
-		message.msg_control = control.bytes;
-		message.msg_controllen = sizeof(control.bytes);
-		control.header.cmsg_level = SOL_SOCKET;
-		control.header.cmsg_type = SCM_RIGHTS;
-		control.header.cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(&control.header), &kept, sizeof(kept));
-	}
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return;
-	(void)!sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (!connect(fd, (struct sockaddr *)&address,
+		    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)))
+		descriptors_send(fd, lines, strlen(lines), &kept, kept >= 0);
 	close(fd);
 }
 

@@ -24,6 +24,7 @@
 
 #include "shared/command.h"
 #include "shared/event.h"
+#include "shared/service/descriptors.h"
 #include "tests/chaos/evil.h"
 
 /** Objects of ours: few places, so that commands meet what earlier ones made. */
@@ -53,15 +54,7 @@ static bool attach(struct evil *e, const char *path)
 	struct sfu_hello hello = {SFU_ABI_MAGIC, SFU_ABI_VERSION, 0, "evil"};
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	struct sfu_welcome welcome = {0};
-	union {
-		struct cmsghdr header;
-		uint8_t bytes[CMSG_SPACE(3 * sizeof(int))];
-	} control = {0};
-	struct iovec part = {&welcome, sizeof(welcome)};
-	struct msghdr m = {.msg_iov = &part,
-		.msg_iovlen = 1,
-		.msg_control = control.bytes,
-		.msg_controllen = sizeof(control.bytes)};
+	unsigned count;
 	int fds[3];
 
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
@@ -73,13 +66,12 @@ static bool attach(struct evil *e, const char *path)
 		|| send(e->fd, &hello, evil_once_in(&e->r, 100) ? evil_below(&e->r, 32) : 32,
 			   MSG_NOSIGNAL)
 			   < 0
-		|| recvmsg(e->fd, &m, MSG_CMSG_CLOEXEC) != sizeof(welcome)
-		|| welcome.status != SFU_WELCOME_OK
-		|| control.header.cmsg_len != CMSG_LEN(sizeof(fds))) {
+		|| descriptors_receive(e->fd, &welcome, sizeof(welcome), fds, 3, &count, 0)
+			   != sizeof(welcome)
+		|| welcome.status != SFU_WELCOME_OK || count != 3) {
 		close(e->fd);
 		return false;
 	}
-	memcpy(fds, CMSG_DATA(&control.header), sizeof(fds));
 	e->wake_dp = fds[1];
 	e->wake_ctl = fds[2];
 	e->region_bytes = welcome.region_bytes;

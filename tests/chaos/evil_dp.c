@@ -26,8 +26,10 @@
 
 #include "shared/command.h"
 #include "shared/event.h"
+#include "shared/service/descriptors.h"
 #include "tests/chaos/evil.h"
 
+#define FDS_MOST 8u
 #define SEEN 64u
 /** Of an attach: long enough for clients to get a transport, in which it behaves but for floods. */
 #define LIFE_US 1500000u
@@ -84,15 +86,9 @@ static void greet(struct evil *e)
 {
 	struct sfu_welcome welcome
 		= {SFU_ABI_MAGIC, SFU_ABI_VERSION, SFU_WELCOME_OK, e->header.region_bytes, 0};
-	union {
-		struct cmsghdr header;
-		uint8_t bytes[CMSG_SPACE(3 * sizeof(int))];
-	} control = {0};
-	struct iovec part = {&welcome, sizeof(welcome)};
-	struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes};
-	int fds[3] = {region_make(e), eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+	int fds[FDS_MOST] = {region_make(e), eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 		eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
-	unsigned count = evil_once_in(&e->r, 20) ? evil_below(&e->r, 4) : 3;
+	unsigned count = evil_once_in(&e->r, 20) ? evil_below(&e->r, FDS_MOST + 1) : 3;
 
 	e->wake_dp = fds[1];
 	e->wake_ctl = fds[2];
@@ -100,14 +96,9 @@ static void greet(struct evil *e)
 	welcome.generation = e->header.generation;
 	if (evil_once_in(&e->r, 10))
 		evil_spoil(&e->r, &welcome, sizeof(welcome));
-	if (count) {
-		m.msg_controllen = CMSG_SPACE(count * sizeof(int));
-		control.header.cmsg_level = SOL_SOCKET;
-		control.header.cmsg_type = SCM_RIGHTS;
-		control.header.cmsg_len = CMSG_LEN(count * sizeof(int));
-		memcpy(CMSG_DATA(&control.header), fds, count * sizeof(int));
-	}
-	if (sendmsg(e->fd, &m, MSG_NOSIGNAL) < 0)
+	for (unsigned i = 3; i < FDS_MOST; i++)
+		fds[i] = e->wake_ctl;
+	if (descriptors_send(e->fd, &welcome, sizeof(welcome), fds, count) < 0)
 		e->ended++;
 	close(fds[0]);
 }

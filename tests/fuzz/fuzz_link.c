@@ -10,6 +10,7 @@
 #include "sfu-ctl/media_setup.h"
 #include "sfu-dp/link.h"
 #include "shared/ring.h"
+#include "shared/service/descriptors.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
@@ -142,15 +143,7 @@ static void evil_ctl_attach(void)
 	const struct sfu_hello hello = {.magic = SFU_ABI_MAGIC, .abi_version = SFU_ABI_VERSION};
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	struct sfu_welcome welcome;
-	union {
-		struct cmsghdr header;
-		uint8_t bytes[CMSG_SPACE(3 * sizeof(int))];
-	} control;
-	struct iovec part = {.iov_base = &welcome, .iov_len = sizeof(welcome)};
-	struct msghdr message = {.msg_iov = &part,
-		.msg_iovlen = 1,
-		.msg_control = control.bytes,
-		.msg_controllen = sizeof(control.bytes)};
+	unsigned count = 0;
 	ssize_t got = -1;
 	int fds[3];
 
@@ -162,11 +155,12 @@ static void evil_ctl_attach(void)
 	// A region is given back and taken in pieces, one a turn.
 	for (int i = 0; i < ATTACH_TURNS && got < 0; i++) {
 		link_poll(evil_ctl.dp, now_us());
-		got = recvmsg(evil_ctl.socket, &message, MSG_DONTWAIT);
+		got = descriptors_receive(
+			evil_ctl.socket, &welcome, sizeof(welcome), fds, 3, &count, MSG_DONTWAIT);
 	}
 	CHECK(got == (ssize_t)sizeof(welcome));
 	CHECK(welcome.status == SFU_WELCOME_OK);
-	memcpy(fds, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(fds));
+	CHECK(count == 3);
 	evil_ctl.region
 		= mmap(NULL, welcome.region_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fds[0], 0);
 	CHECK(evil_ctl.region != MAP_FAILED);

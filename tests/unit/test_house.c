@@ -17,6 +17,7 @@
 #undef inspect_poll
 
 #include "shared/ring.h"
+#include "shared/service/descriptors.h"
 #include "tests/support/dp_world.h"
 
 #include <setjmp.h>
@@ -60,17 +61,7 @@ static void ctl_attach(struct setting *s)
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	struct ctl *c = &s->ctl;
 	struct sfu_welcome welcome;
-	union {
-		struct cmsghdr header;
-		uint8_t bytes[CMSG_SPACE(3 * sizeof(int))];
-	} control;
-	struct iovec part = {.iov_base = &welcome, .iov_len = sizeof(welcome)};
-	struct msghdr message = {
-		.msg_iov = &part,
-		.msg_iovlen = 1,
-		.msg_control = control.bytes,
-		.msg_controllen = sizeof(control.bytes),
-	};
+	unsigned count;
 
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s", c->path);
 	c->socket = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
@@ -78,9 +69,11 @@ static void ctl_attach(struct setting *s)
 	send(c->socket, &hello, sizeof(hello), 0);
 	for (int i = 0; i < 4; i++)
 		turn(&s->house);
-	assert_int_equal(recvmsg(c->socket, &message, MSG_DONTWAIT), sizeof(welcome));
+	assert_int_equal(descriptors_receive(c->socket, &welcome, sizeof(welcome), c->fds, 3,
+				 &count, MSG_DONTWAIT),
+		sizeof(welcome));
 	assert_int_equal(welcome.status, SFU_WELCOME_OK);
-	memcpy(c->fds, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(c->fds));
+	assert_int_equal(count, 3);
 	c->region = mmap(
 		NULL, welcome.region_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, c->fds[0], 0);
 	assert_true(c->region != MAP_FAILED);

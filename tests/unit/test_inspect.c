@@ -3,7 +3,8 @@
 #include "sfu-dp/house.h"
 #include "sfu-dp/inspect.h"
 
-#include <dirent.h>
+#include "tests/support/open_fds.h"
+
 #include <errno.h>
 #include <json-c/json.h>
 #include <poll.h>
@@ -49,17 +50,6 @@ struct json_object *show(struct house *h, const char *noun)
 	o = json_object_new_string(text);
 	free(text);
 	return o;
-}
-
-static int descriptors(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	int n = 0;
-
-	while (readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
 }
 
 static int client_try(void)
@@ -319,7 +309,7 @@ static void a_client_that_never_reads_is_given_up(void **state)
 
 static void clients_that_go_at_any_moment_leave_nothing(void **state)
 {
-	int before = descriptors();
+	int before = (int)open_fds();
 
 	(void)state;
 	for (unsigned i = 0; i < 600; i++) {
@@ -334,7 +324,7 @@ static void clients_that_go_at_any_moment_leave_nothing(void **state)
 		close(fd);
 		work();
 	}
-	assert_int_equal(descriptors(), before);
+	assert_int_equal((int)open_fds(), before);
 }
 
 /** More clients than places: the ninth waits its turn, and nothing turns in circles meanwhile. */
@@ -371,7 +361,7 @@ static void the_ninth_client_waits_for_a_place(void **state)
 static void a_crowd_of_silent_clients_passes(void **state)
 {
 	enum { crowd = 64 };
-	int fd[crowd], before = descriptors(), theirs = 0, mine;
+	int fd[crowd], before = (int)open_fds(), theirs = 0, mine;
 
 	(void)state;
 	for (unsigned i = 0; i < crowd; i++) {
@@ -379,7 +369,7 @@ static void a_crowd_of_silent_clients_passes(void **state)
 		theirs += fd[i] >= 0;
 		inspect_poll(world.in);
 	}
-	assert_int_equal(descriptors(), before + theirs + (int)INSPECT_CLIENTS);
+	assert_int_equal((int)open_fds(), before + theirs + (int)INSPECT_CLIENTS);
 	for (unsigned i = 0; i < 8; i++) {
 		world.house.now_us += LIFETIME_US + 1;
 		work();
@@ -392,7 +382,7 @@ static void a_crowd_of_silent_clients_passes(void **state)
 			close(fd[i]);
 	}
 	work();
-	assert_int_equal(descriptors(), before);
+	assert_int_equal((int)open_fds(), before);
 }
 
 /* --- the socket file --- */
@@ -400,13 +390,13 @@ static void a_crowd_of_silent_clients_passes(void **state)
 static void assert_refused(const char *path, const char *why)
 {
 	char err[256] = "";
-	int before = descriptors();
+	int before = (int)open_fds();
 
 	assert_null(inspect_create(path, &world.house, err, sizeof(err)));
 	if (!strstr(err, why))
 		fail_msg("\"%s\" is not in \"%s\"", why, err);
 	assert_null(strchr(err, '\n'));
-	assert_int_equal(descriptors(), before);
+	assert_int_equal((int)open_fds(), before);
 }
 
 static void the_socket_file(void **state)
@@ -493,7 +483,7 @@ static int server_make(void **state)
 	(void)state;
 	world.asked = 0;
 	world.house.now_us = 77000000;
-	world.descriptors = descriptors();
+	world.descriptors = (int)open_fds();
 	world.in = inspect_create(world.path, &world.house, err, sizeof(err));
 	return world.in ? 0 : -1;
 }
@@ -504,7 +494,7 @@ static int server_end(void **state)
 	inspect_destroy(world.in);
 	world.in = NULL;
 	unlink(world.path);
-	return descriptors() == world.descriptors ? 0 : -1;
+	return (int)open_fds() == world.descriptors ? 0 : -1;
 }
 
 static int world_make(void **state)

@@ -4,8 +4,9 @@
 #include "sfu-dp/link.h"
 
 #include "shared/ring.h"
+#include "shared/service/descriptors.h"
+#include "tests/support/open_fds.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -202,26 +203,11 @@ static const struct sfu_hello good_hello = {
 // The welcome that is there; -1 when none, 0 at the end of the connection.
 static int raw_welcome(int fd, struct sfu_welcome *welcome, int fds[3])
 {
-	union {
-		struct cmsghdr header;
-		uint8_t bytes[CMSG_SPACE(3 * sizeof(int))];
-	} control;
-	struct iovec part = {.iov_base = welcome, .iov_len = sizeof(*welcome)};
-	struct msghdr message = {
-		.msg_iov = &part,
-		.msg_iovlen = 1,
-		.msg_control = control.bytes,
-		.msg_controllen = sizeof(control.bytes),
-	};
-	ssize_t n = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	struct cmsghdr *c = n > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+	unsigned count;
+	ssize_t n = descriptors_receive(
+		fd, welcome, sizeof(*welcome), fds, fds ? 3 : 0, &count, MSG_DONTWAIT);
 
-	if (c != NULL && fds != NULL) {
-		assert_int_equal(c->cmsg_len, CMSG_LEN(3 * sizeof(int)));
-		memcpy(fds, CMSG_DATA(c), 3 * sizeof(int));
-	} else {
-		assert_null(c);
-	}
+	assert_true(count == 0 || count == 3);
 	return (int)n;
 }
 
@@ -654,17 +640,6 @@ static int count_lines(const char *file)
 	return lines;
 }
 
-static int count_fds(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	int count = 0;
-
-	while (readdir(dir) != NULL)
-		count++;
-	closedir(dir);
-	return count;
-}
-
 static void a_hundred_attaches_leave_nothing(void **state)
 {
 	struct world *w = *state;
@@ -680,11 +655,11 @@ static void a_hundred_attaches_leave_nothing(void **state)
 		UNTIL(w, !link_attached(w->dp));
 		// The first rounds warm allocators up.
 		if (i == 4) {
-			fds = count_fds();
+			fds = (int)open_fds();
 			maps = count_lines("/proc/self/maps");
 		}
 	}
-	assert_int_equal(count_fds(), fds);
+	assert_int_equal((int)open_fds(), fds);
 #if !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
 	assert_in_range(count_lines("/proc/self/maps"), maps - 2, maps + 2);
 #else
