@@ -94,8 +94,10 @@ of_name() {
 	pgrep -o -x "$1"
 }
 
+# Asked once: between two questions the old one may go.
 came_back() {
-	[ -n "$(of_name "$1")" ] && [ "$(of_name "$1")" != "$2" ]
+	local pid
+	pid=$(of_name "$1") && [ "$pid" != "$2" ]
 }
 
 media_ready() {
