@@ -275,7 +275,9 @@ static void attach_undo(struct link *link)
 	close_fd(&link->region_fd);
 	unwatch_and_close(link, &link->wake_dp_fd);
 	close_fd(&link->wake_ctl_fd);
-	region_let_go(link);
+	// Not yet mapped, it has nothing of ours; the one before may still be on its way back.
+	if (link->region != NULL)
+		region_let_go(link);
 }
 
 static void attach_refuse(struct link *link)

@@ -667,6 +667,34 @@ static void a_hundred_attaches_leave_nothing(void **state)
 #endif
 }
 
+/* The one before is given back in pieces, and who spoils the next attach meanwhile does not stop that. */
+static void who_spoils_its_attach_holds_no_memory(void **state)
+{
+	struct world *w = *state;
+	struct stat before;
+	struct raw raw;
+	int kept, next;
+
+	dp_start(w);
+	raw_attach(w, &raw);
+	kept = dup(raw.fds[0]);
+	assert_int_equal(fstat(kept, &before), 0);
+	assert_true(before.st_blocks > 0);
+	next = raw_connect(w->path);
+	link_poll(w->dp, now_us());
+	send(next, &good_hello, sizeof(good_hello), 0);
+	send(next, "", 1, 0);
+	raw_detach(&raw);
+	poll_some(w->dp);
+	assert_int_equal(fstat(kept, &before), 0);
+	assert_int_equal(before.st_blocks, 0);
+	close(kept);
+	close(next);
+	// And the next good one comes in.
+	raw_attach(w, &raw);
+	raw_detach(&raw);
+}
+
 static void the_socket_file(void **state)
 {
 	struct world *w = *state;
@@ -993,6 +1021,7 @@ int main(void)
 		TEST(a_hostile_data_plane_is_left),
 		TEST(a_full_ring_says_so),
 		TEST(a_hundred_attaches_leave_nothing),
+		TEST(who_spoils_its_attach_holds_no_memory),
 		TEST(the_socket_file),
 		TEST(strangers_are_refused_by_credentials),
 		TEST(a_killed_control_plane_is_seen_at_once),
