@@ -14,7 +14,10 @@ export class Limits {
 	#direct;
 	#missed = [];
 
-	/** @param direct function that holds the direct call and gives its figures by name; without one all is judged at once */
+	/**
+	 * @param direct { hold(), kept() }: hold the direct call and give its figures by name; give those that were
+	 *               kept of an earlier one, or null. Without it every promise is judged at once
+	 */
 	constructor(checks, direct = null)
 	{
 		this.#checks = checks;
@@ -47,17 +50,33 @@ export class Limits {
 	/** Judge what is left. To be called when nobody is in a call any more. */
 	async settle()
 	{
+		const kept = this.#missed.length ? await this.#direct.kept() : null;
+
+		// What another test saw minutes ago excuses, but it does not accuse: the machine may be slower now.
+		if (kept)
+			this.#missed = this.#missed.filter((claim) => !this.#excused(claim, kept));
 		if (this.#missed.length === 0)
 			return;
 		console.log(`# ${this.#missed.length} promises not kept: what does this machine do without us?`);
-		const direct = await this.#direct();
+		const now = await this.#direct.hold();
 
-		console.log(`# direct call: ${JSON.stringify(direct)}`);
-		for (const { figure, what, limit, detail, allowed, keeps } of this.#missed) {
-			const most = allowed(direct[figure]);
+		console.log(`# direct call: ${JSON.stringify(now)}`);
+		for (const claim of this.#missed)
+			if (!this.#excused(claim, now))
+				this.#checks.check(false, this.#beside(claim, now), claim.detail);
+	}
 
-			this.#checks.check(keeps(most), `${what}, promised ${limit}, direct ${
-				direct[figure].toFixed(1)}, so ${most.toFixed(1)}`, detail);
-		}
+	#excused(claim, direct)
+	{
+		const is = claim.keeps(claim.allowed(direct[claim.figure]));
+
+		if (is)
+			this.#checks.check(true, this.#beside(claim, direct));
+		return is;
+	}
+
+	#beside({ figure, what, limit, allowed }, direct)
+	{
+		return `${what}, promised ${limit}, direct ${direct[figure].toFixed(1)}, so ${allowed(direct[figure]).toFixed(1)}`;
 	}
 }

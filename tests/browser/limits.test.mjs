@@ -8,13 +8,16 @@ import { Limits } from './limits.mjs';
 import { Checks } from './support.mjs';
 
 /** @return [exit status of the checks, how many direct calls were held] */
-async function judged(direct, claim)
+async function judged(direct, claim, kept = null)
 {
 	const checks = new Checks();
 	let held = 0;
-	const limits = new Limits(checks, async () => {
-		held++;
-		return direct;
+	const limits = new Limits(checks, {
+		hold: async () => {
+			held++;
+			return direct;
+		},
+		kept: async () => kept,
 	});
 
 	claim(limits);
@@ -53,6 +56,14 @@ test('what was not seen at all is a failure, without asking', async () => {
 
 test('a figure that the direct call does not have excuses nothing', async () => {
 	await assert.rejects(judged({}, (limits) => limits.atMost('gap', 600, 500, 'gap')));
+});
+
+test('what was kept of an earlier call excuses, and does not accuse', async () => {
+	const gap = (is, now, kept) => judged({ gap: now }, (limits) => limits.atMost('gap', is, 500, 'gap'), { gap: kept });
+
+	assert.deepEqual(await gap(900, 200, 600), [0, 0]);
+	assert.deepEqual(await gap(900, 600, 200), [0, 1]);
+	assert.deepEqual(await gap(901, 600, 600), [1, 1]);
 });
 
 test('without a direct call every promise is judged at once', async () => {

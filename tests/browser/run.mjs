@@ -55,7 +55,17 @@ if (!BASE) {
 
 const browser = await launch();
 const checks = new Checks();
-const limits = new Limits(checks, direct);
+const limits = new Limits(checks, {
+	async hold()
+	{
+		const figures = await directCall(browser, NAMES, CAMERA, DIRECT_WATCH_MS);
+
+		if (DIRECT_CALL)
+			writeFileSync(DIRECT_CALL, JSON.stringify(figures));
+		return figures;
+	},
+	kept: () => (existsSync(DIRECT_CALL) ? JSON.parse(readFileSync(DIRECT_CALL, 'utf8')) : null),
+});
 
 await mkdir(OUT, { recursive: true });
 
@@ -109,18 +119,6 @@ class Participant {
 				frames: window.__sfu.frames(), counts, consumers };
 		});
 	}
-}
-
-/** Figures of a direct call: held now, or by another test of this suite before. */
-async function direct()
-{
-	if (existsSync(DIRECT_CALL))
-		return JSON.parse(readFileSync(DIRECT_CALL, 'utf8'));
-	const figures = await directCall(browser, NAMES, CAMERA, DIRECT_WATCH_MS);
-
-	if (DIRECT_CALL)
-		writeFileSync(DIRECT_CALL, JSON.stringify(figures));
-	return figures;
 }
 
 /** Wait until `holds(state)` is true for each of them. */
