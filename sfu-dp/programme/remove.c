@@ -77,6 +77,9 @@ static bool transport_remove(struct programme *p, struct transport *t)
 	}
 	if (!p->quota)
 		return false;
+	// Adopted, and gone before a worker counted it as its own.
+	if (p->adopt_us)
+		atomic_store_explicit(&t->owner, DP_NO_WORKER, memory_order_relaxed);
 	LIST_REMOVE(t, of_peer);
 	t->peer->transports--;
 	slot_retire(p, SFU_KIND_TRANSPORT, t);

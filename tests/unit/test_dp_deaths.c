@@ -341,6 +341,7 @@ static void flow(uint8_t *region, uint64_t round)
 		if (t->rx[0].id == 0)
 			state_rx_begin(&t->rx[0], 1000 + i);
 		state_rx_index(&t->rx[0], 3000 * round + i);
+		state_store(&t->owner, state_guard(1 + i % 2));
 		state_rtcp_next(t, (uint32_t)(10 * round + i));
 	}
 }
@@ -360,11 +361,32 @@ static struct world *adopt(const uint8_t *region)
 	return w;
 }
 
+/* Each worker is said to have as many transports as it has, when what was removed is gone. */
+static void assert_shares(struct world *w)
+{
+	unsigned has[2][3] = {{0}};
+
+	world_turn(w);
+	for (unsigned i = 0; i < TRANSPORTS; i++) {
+		const struct transport *t = &w->objects.transports[i];
+		unsigned owner = atomic_load(&t->owner);
+
+		if (atomic_load(&t->handle) != 0 && owner < 2)
+			has[owner][t->direction]++;
+	}
+	for (unsigned v = 0; v < 2; v++) {
+		for (unsigned direction = 1; direction <= 2; direction++)
+			assert_int_equal(atomic_load(&w->objects.shares[v].transports[direction]),
+				has[v][direction]);
+	}
+}
+
 static void picture_of(const uint8_t *region, struct picture *out)
 {
 	struct world *w = adopt(region);
 
 	picture_take(w, out);
+	assert_shares(w);
 	assert_int_equal(state_check(w->state.header, bytes, &w->state.limits), STATE_OK);
 	world_close(w);
 }
