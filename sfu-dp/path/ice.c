@@ -418,6 +418,11 @@ void ice_packet(struct worker *w, struct rte_mbuf *m)
 		return;
 	}
 	pkt->transport = atomic_load_explicit(&t->handle, memory_order_relaxed);
+	// Removed since check() found it: a flow of nobody would stay in the table.
+	if (!pkt->transport) {
+		path_drop(w, m, DROP_stale_handle);
+		return;
+	}
 	if (is_taken(w, pkt)) {
 		path_drop(w, m, DROP_stun_taken);
 		return;
