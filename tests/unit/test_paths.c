@@ -720,7 +720,7 @@ static void what_cannot_be_true_of_a_path_is_not_believed(void **state)
 		enum drop_reason why;
 	} rows[] = {
 		{"no width", 0, 1440, DROP_hint_refused},
-		{"below what every path takes", 575, 1440, DROP_hint_refused},
+		{"below what paths of calls take", 1279, 1440, DROP_hint_refused},
 		{"wider than the port", 1500, 1500, DROP_hint_refused},
 		{"about a packet that fits", 1400, 1400, DROP_hint_refused},
 		{"about a packet that we cannot have sent", 1400, 1501, DROP_hint_refused},
