@@ -20,6 +20,7 @@
 
 struct client {
 	int fd; /* -1 = free */
+	bool may_order; /* it is root or our own user, not only of the group */
 	char request[REQUEST_BYTES];
 	size_t request_len;
 	char *answer; /* NULL until the request is whole */
@@ -61,6 +62,8 @@ static void client_accept(struct inspect *in)
 	int fd = accept4(in->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	struct client *c = in->clients;
 	struct epoll_event e = {.events = EPOLLIN};
+	struct ucred cred;
+	socklen_t cred_len = sizeof(cred);
 
 	if (fd < 0)
 		return;
@@ -73,16 +76,27 @@ static void client_accept(struct inspect *in)
 		return;
 	}
 	c->fd = fd;
+	c->may_order = !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &cred_len)
+		       && (cred.uid == 0 || cred.uid == geteuid());
 	c->since_us = in->house->now_us;
 	if (++in->client_count == INSPECT_CLIENTS)
 		listen_on(in, false);
 }
 
-/** The keeper does it; that it was asked is all that can be said here. */
-static struct json_object *hand_over(struct house *h)
+/**
+ * The keeper does it; that it was asked is all that can be said here. Not for the group, which the control
+ * plane is of: it may look, but no number of orders of its own may cost a packet.
+ */
+static struct json_object *hand_over(struct house *h, bool may_order)
 {
 	struct json_object *reply = json_object_new_object();
 
+	if (!may_order) {
+		json_object_object_add(reply, "error",
+			json_object_new_string(
+				"a hand-over is ordered by root or the user of sfu-dp"));
+		return reply;
+	}
 	if (h->tie->fd < 0) {
 		json_object_object_add(reply, "error",
 			json_object_new_string(
@@ -104,7 +118,7 @@ static void client_answer(struct inspect *in, struct client *c)
 	if (!strncmp(c->request, "show ", 5))
 		reply = show(in->house, c->request + 5);
 	else if (!strcmp(c->request, "handover"))
-		reply = hand_over(in->house);
+		reply = hand_over(in->house, c->may_order);
 	if (!reply) {
 		reply = json_object_new_object();
 		json_object_object_add(reply, "error",

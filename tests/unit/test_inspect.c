@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -203,6 +204,46 @@ static void what_is_no_request_is_told_what_is(void **state)
 		json_object_put(o);
 		close(fd);
 	}
+}
+
+/* Somebody of the group may look and may not order. */
+static void strangers_order_no_hand_over(void **state)
+{
+	char text[1024];
+	int pipe_fd[2], status;
+	pid_t pid, ended;
+	ssize_t n;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(chmod(world.folder, 0755) | chmod(world.path, 0666), 0);
+	assert_int_equal(pipe(pipe_fd), 0);
+	pid = fork();
+	if (pid == 0) {
+		int fd;
+
+		// Who asks is who connected.
+		if (setgid(65534) || setuid(65534) || (fd = client_try()) < 0
+			|| send(fd, "handover\n", 9, MSG_NOSIGNAL) != 9
+			|| write(pipe_fd[1], "x", 1) != 1)
+			_exit(1);
+		alarm(10);
+		while (recv(fd, text, sizeof(text), MSG_PEEK) < 0 && errno == EAGAIN)
+			usleep(1000);
+		n = recv(fd, text, sizeof(text), 0);
+		_exit(n > 0 && memmem(text, (size_t)n, "\"error\"", 7) ? 0 : 2);
+	}
+	assert_int_equal(read(pipe_fd[0], text, 1), 1);
+	do {
+		inspect_poll(world.in);
+		ended = waitpid(pid, &status, WNOHANG);
+	} while (ended == 0);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	close(pipe_fd[0]);
+	close(pipe_fd[1]);
+	chmod(world.folder, 0700);
 }
 
 static void only_the_first_line_is_a_request(void **state)
@@ -522,6 +563,7 @@ int main(void)
 		TEST(a_request_may_come_in_pieces),
 		TEST(a_long_answer_arrives_whole),
 		TEST(what_is_no_request_is_told_what_is),
+		TEST(strangers_order_no_hand_over),
 		TEST(only_the_first_line_is_a_request),
 		TEST(silence_is_cut_and_costs_nothing),
 		TEST(a_request_without_end_is_cut),
