@@ -151,28 +151,42 @@ static void leave_parents(struct object *o)
 
 // --- slots -------------------------------------------------------------------------------------
 
-static struct object *take_slot(struct programme *p, enum sfu_object_kind kind, uint32_t *index)
+static bool take_index(struct table *t, uint32_t *index)
 {
-	struct table *t = &p->table[kind];
-	struct object *o;
 	uint32_t rest = t->capacity / 2 < RESTING ? t->capacity / 2 : RESTING;
 
-	if (t->used == t->capacity)
-		return NULL;
-	if (t->resting > rest || t->fresh == t->capacity) {
+	if (t->resting > rest || (t->fresh == t->capacity && t->resting > 0)) {
 		*index = t->first_free;
 		t->first_free = t->objects[*index].next_free;
 		t->resting--;
-	} else {
+	} else if (t->fresh < t->capacity) {
 		*index = t->fresh++;
+	} else {
+		return false;
 	}
-	o = &t->objects[*index];
-	o->generation = o->generation < p->generation ? p->generation : o->generation + 1;
-	if (o->generation > p->highest)
-		p->highest = o->generation;
-	o->used = true;
-	t->used++;
-	return o;
+	return true;
+}
+
+static struct object *take_slot(struct programme *p, enum sfu_object_kind kind, uint32_t *index)
+{
+	struct table *t = &p->table[kind];
+
+	while (take_index(t, index)) {
+		struct object *o = &t->objects[*index];
+		uint32_t next = o->generation < p->generation ? p->generation : o->generation + 1;
+
+		// Its generations are used up, whoever says so: until the tables are new it does
+		// not come back.
+		if (next == 0)
+			continue;
+		o->generation = next;
+		if (o->generation > p->highest)
+			p->highest = o->generation;
+		o->used = true;
+		t->used++;
+		return o;
+	}
+	return NULL;
 }
 
 static void rest_slot(struct table *t, uint32_t index)

@@ -42,7 +42,8 @@ int programme_reset(
 
 /**
  * Want an object. command->type is one of the five PUT types, u is filled, handle is 0 for a new
- * one. Handle and version are filled in; a copy is kept.
+ * one. Handle and version are filled in; a copy is kept. A handle is never 0, and none comes back: a
+ * slot whose generations are used up is used no more until programme_reset().
  * @return 0; -ENOSPC; -ENOENT (no such object or no such parent); -EINVAL (not a PUT, or it would
  *         move to another parent)
  */

@@ -10,6 +10,7 @@
 
 #include <arpa/inet.h>
 #include <assert.h>
+#include <errno.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,6 +49,9 @@ int transport_set_media(struct transport *t, uint64_t handle)
 	struct core *c = t->peer->room->core;
 	int status;
 
+	// It would be in the table, and everybody would think that it is not.
+	if (handle == 0)
+		return -EINVAL;
 	t->media = handle;
 	status = table_add(&c->transports_by_media, &t->by_media, &t->media, sizeof(t->media));
 	if (status < 0) {

@@ -34,7 +34,7 @@ struct transport *transport_create(struct peer *p, bool send);
 /** One that was there before a restart, by its id. NULL when out of memory, or there is one. */
 struct transport *transport_restore(struct peer *p, const char *id, bool send);
 
-/** Remember the data plane's handle. 0 or -ENOMEM. */
+/** Remember the data plane's handle. 0, -ENOMEM, or -EINVAL for the handle 0, which is none. */
 int transport_set_media(struct transport *t, uint64_t handle);
 
 /**

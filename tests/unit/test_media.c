@@ -400,6 +400,19 @@ static void orphans_are_deleted_before_attached(void **state)
 	assert_int_equal(media_stats(w->media)[SFU_STAT_forwarded], 99);
 }
 
+// Above the last generation there is only the handle 0, which means that there is none.
+static void an_orphan_of_the_last_generation_makes_no_handle_0(void **state)
+{
+	struct world *w = *state;
+	struct media_ice ice;
+
+	w->item[w->items++]
+		= (struct sfu_digest_item){sfu_handle_make(0, UINT32_MAX), SFU_KIND_TRANSPORT, 1};
+	attach(w);
+	assert_int_equal(w->last[SFU_CMD_DELETE_TRANSPORT].handle, sfu_handle_make(0, UINT32_MAX));
+	assert_int_equal(sfu_handle_index(make_transport(w, &ice)), 1);
+}
+
 static void what_waits_in_the_rings_is_known(void **state)
 {
 	struct world *w = *state;
@@ -1405,6 +1418,7 @@ int main(void)
 		TEST(what_waits_in_the_rings_is_known),
 		TEST(nothing_works_without_a_data_plane),
 		TEST(orphans_are_deleted_before_attached),
+		TEST(an_orphan_of_the_last_generation_makes_no_handle_0),
 		TEST(a_data_plane_that_tells_nonsense_is_not_attached),
 		TEST(a_transport_is_made_with_its_credentials),
 		TEST(a_restart_changes_the_credentials_and_nothing_else),

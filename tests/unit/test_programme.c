@@ -284,6 +284,42 @@ static void new_handles_are_above_what_the_digest_has(void **state)
 	assert_int_equal(put_room(p), sfu_handle_make(0, 5001));
 }
 
+// A digest may say what it likes of a slot that we never used: a handle is never 0, and no
+// generation comes back.
+static void a_slot_whose_generations_are_used_up_is_used_no_more(void **state)
+{
+	struct programme *p = *state;
+	struct sfu_command c = {.type = SFU_CMD_PUT_ROOM}, gone;
+	struct emitted e = {0};
+	const struct sfu_digest_item items[] = {
+		{sfu_handle_make(0, UINT32_MAX), SFU_KIND_ROOM, 1},
+		{sfu_handle_make(1, UINT32_MAX - 1), SFU_KIND_ROOM, 1},
+		{sfu_handle_make(3, UINT32_MAX), SFU_KIND_ROOM, 1},
+	};
+	uint64_t last, other;
+
+	assert_int_equal(programme_difference(p, items, 3, on_emit, &e), 3);
+	last = put_room(p);
+	assert_int_equal(last, sfu_handle_make(1, UINT32_MAX));
+	other = put_room(p);
+	assert_int_equal(sfu_handle_index(other), 2);
+	assert_int_equal(programme_put(p, &c), -ENOSPC);
+	assert_int_equal(programme_count(p, SFU_KIND_ROOM), 2);
+	// Where the last generation was given out, none follows it.
+	assert_int_equal(programme_delete(p, SFU_KIND_ROOM, last, &gone, NULL, NULL), 0);
+	assert_int_equal(programme_put(p, &c), -ENOSPC);
+	assert_int_equal(programme_delete(p, SFU_KIND_ROOM, other, &gone, NULL, NULL), 0);
+	for (int i = 0; i < 10; i++) {
+		other = put_room(p);
+		assert_int_equal(sfu_handle_index(other), 2);
+		assert_int_equal(programme_delete(p, SFU_KIND_ROOM, other, &gone, NULL, NULL), 0);
+	}
+	// Other tables are new ones.
+	assert_int_equal(programme_reset(p, small, 100), 0);
+	for (int i = 0; i < 4; i++)
+		put_room(p);
+}
+
 static void impossible_items_are_passed_over(void **state)
 {
 	struct programme *p = *state;
@@ -379,6 +415,7 @@ int main(void)
 		TEST(what_lacks_is_put_parents_first),
 		TEST(another_generation_in_our_slot_goes_first),
 		TEST(new_handles_are_above_what_the_digest_has),
+		TEST(a_slot_whose_generations_are_used_up_is_used_no_more),
 		TEST(impossible_items_are_passed_over),
 		TEST(random_histories_converge),
 	};
