@@ -154,6 +154,9 @@ void attach_stood_still(struct core *c)
 
 uint64_t attach_expire(struct core *c, uint64_t now_us)
 {
+	// The calls are the successor's, which waits anew.
+	if (c->ending)
+		return 0;
 	if (c->media_gone_us == 0 || c->media_gone_us > now_us)
 		return c->media_gone_us;
 	// It forwards: that we cannot talk to it is for an upgrade of one of us to end.

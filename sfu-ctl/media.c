@@ -75,7 +75,7 @@ struct media {
 	bool has_notices;
 	bool owes_attached; /* on_attached(true) is due from the loop */
 
-	struct link_client *link;
+	struct link_client *link; /* NULL once it is let go */
 	struct programme *programme;
 	struct dtls_context *dtls;
 	struct handshakes *handshakes;
@@ -145,6 +145,8 @@ static void rearm(struct media *m)
 	const struct request *oldest = TAILQ_FIRST(&m->requests);
 	uint64_t now = now_us(), due = handshakes_next_us(m->handshakes);
 
+	if (m->link == NULL) // let go: nothing is due any more
+		return;
 	if (oldest != NULL && oldest->deadline_us < due)
 		due = oldest->deadline_us;
 	if (m->backlog_count > 0 && now + BACKLOG_RETRY_US < due)
@@ -770,6 +772,8 @@ static void on_handshake_send(void *ctx, const struct sfu_dtls_record *record)
 {
 	struct media *m = ctx;
 
+	if (m->link == NULL) // let go
+		return;
 	// Lost like any datagram: the timer of one side or the other sends it again.
 	if (link_client_push_dtls(m->link, record) == -EAGAIN && m->dtls_lost++ == 0)
 		say(m, LOG_WARNING, "media: the DTLS ring is full, datagrams are dropped");
@@ -780,6 +784,8 @@ static void on_handshake_keys(void *ctx, uint64_t transport, const struct sfu_pu
 	struct media *m = ctx;
 	struct sfu_command command = {.type = SFU_CMD_PUT_KEYS, .handle = transport};
 
+	if (m->link == NULL) // let go
+		return;
 	command.u.keys = *keys;
 	command.version = 1;
 	if (request_add(m, &command, SFU_KIND_NONE, NULL, NULL) == NULL)
@@ -1064,7 +1070,7 @@ bool media_attached(const struct media *m)
 
 bool media_foreign(const struct media *m)
 {
-	return link_client_foreign(m->link);
+	return m->link != NULL && link_client_foreign(m->link);
 }
 
 const struct media_info *media_info(const struct media *m)

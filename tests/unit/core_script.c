@@ -818,6 +818,8 @@ static void step(struct run *run, const char *line)
 		run->now_us += strtoull(line + 5, NULL, 10) * 1000;
 	} else if (strncmp(line, "time ", 5) == 0) {
 		step_time(run, strtoull(line + 5, NULL, 10));
+	} else if (strcmp(line, "hand over") == 0) {
+		core_hand_over(run->core);
 	} else if (strcmp(line, "restart") == 0) {
 		step_restart(run);
 	} else if (strncmp(line, "media ", 6) == 0) {

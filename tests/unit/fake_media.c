@@ -341,6 +341,7 @@ bool media_attached(const struct media *m)
 
 bool media_foreign(const struct media *m)
 {
+	CHECK(!m->killed);
 	return m->foreign;
 }
 

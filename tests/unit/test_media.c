@@ -1293,6 +1293,66 @@ static void refused_keys_end_the_transport(void **state)
 	client_stop(&c);
 }
 
+static uint32_t commands_seen(const struct world *w)
+{
+	uint32_t sum = 0;
+
+	for (int type = 0; type < SFU_CMD_TYPE_COUNT; type++)
+		sum += w->seen[type];
+	return sum;
+}
+
+// Clients go on talking for as long as they have not echoed their close frames.
+static void what_was_let_go_is_not_touched(void **state)
+{
+	struct world *w = *state;
+	struct client whole = {0}, begun = {0};
+	const struct sfu_put_transport *last = &w->last[SFU_CMD_PUT_TRANSPORT].u.transport;
+	struct done done = {.world = w};
+	uint32_t depths[SFU_RING_COUNT], sent;
+	uint64_t transport[3], another, peer;
+	struct media_fingerprint f;
+	struct media_ice ice;
+
+	attach(w);
+	for (int i = 0; i < 3; i++)
+		transport[i] = make_transport(w, &ice);
+	peer = last->peer;
+	// One handshake lacks nothing but the fingerprint, one is in the middle, one has not begun.
+	client_start(&whole, "SRTP_AEAD_AES_128_GCM");
+	CLIENT_UNTIL(w, &whole, transport[0], SSL_is_init_finished(whole.ssl));
+	client_start(&begun, "SRTP_AEAD_AES_128_GCM");
+	client_turn(w, &begun, transport[1]);
+	settle(w, 20);
+	sent = commands_seen(w);
+	media_let_go(w->media);
+	settle(w, 10);
+	assert_false(media_foreign(w->media));
+	assert_false(media_attached(w->media));
+	media_ring_depths(w->media, depths);
+	assert_int_equal(depths[SFU_RING_CMD], 0);
+	f = fingerprint_of(&whole);
+	assert_int_equal(media_transport_connect(w->media, transport[0], "client", &f, 1), 0);
+	f = fingerprint_of(&begun);
+	assert_int_equal(media_transport_connect(w->media, transport[2], "client", &f, 1), 0);
+	// What was begun would be sent again after a second.
+	for (uint64_t end = now_us() + 1200000; now_us() < end;)
+		settle(w, 1);
+	assert_int_equal(
+		media_transport_create(w->media, peer, true, "", &another, &ice, on_done, &done),
+		-EAGAIN);
+	assert_int_equal(
+		media_transport_restart(w->media, transport[0], &ice, on_done, &done), -EAGAIN);
+	assert_int_equal(media_peer_put(w->media, &peer, w->last[SFU_CMD_PUT_ROOM].handle, 0), 0);
+	for (int i = 0; i < 3; i++)
+		media_transport_delete(w->media, transport[i]);
+	settle(w, 10);
+	assert_int_equal(done.calls, 0);
+	assert_int_equal(commands_seen(w), sent);
+	client_stop(&whole);
+	client_stop(&begun);
+}
+
 // --- handshakes alone, with the clock in our hand ----------------------------------------------
 
 struct bare {
@@ -1443,6 +1503,7 @@ int main(void)
 		TEST(bad_connects_are_refused),
 		TEST(a_failed_handshake_makes_way_for_a_good_one),
 		TEST(refused_keys_end_the_transport),
+		TEST(what_was_let_go_is_not_touched),
 		cmocka_unit_test(handshakes_have_budgets),
 	};
 
