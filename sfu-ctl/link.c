@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/vfs.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -342,11 +344,15 @@ static const char *map_region(struct link_client *link, int fd, uint64_t generat
 	const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 	const char *wrong;
 	struct stat st;
+	struct statfs fs;
 	int have = fcntl(fd, F_GET_SEALS);
 
 	// Without the seals it could be cut off under our feet.
 	if (have < 0 || (have & seals) != seals)
 		return "the region is not sealed";
+	// A hole in huge pages is filled from a pool that may be empty, and then reading it ends us.
+	if (fstatfs(fd, &fs) != 0 || fs.f_type != TMPFS_MAGIC)
+		return "the region is not ordinary memory";
 	if (fstat(fd, &st) != 0 || st.st_size < (off_t)sizeof(link->header))
 		return "the region is too small";
 	link->region_bytes = (size_t)st.st_size;

@@ -21,6 +21,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -42,6 +43,7 @@ struct world {
 	struct link_client *ctl;
 	int listen_fd; /* of the data plane that the test plays; -1 = a real one runs */
 	struct link *dp;
+	char log[512]; /* last line */
 	/* What the client's callbacks saw, and of the messages what they add up to. */
 	int attached, detached, events, records;
 	struct sfu_region_header header;
@@ -94,6 +96,14 @@ static void on_dtls(void *ctx, const struct sfu_dtls_record *record)
 	w->record[w->records++ % SLOTS] = *record;
 }
 
+static void on_log(void *ctx, int priority, const char *line)
+{
+	struct world *w = ctx;
+
+	(void)priority;
+	snprintf(w->log, sizeof(w->log), "%s", line);
+}
+
 static void ctl_start(struct world *w)
 {
 	const struct link_client_callbacks callbacks = {
@@ -102,6 +112,7 @@ static void ctl_start(struct world *w)
 		.on_detached = on_detached,
 		.on_event = on_event,
 		.on_dtls = on_dtls,
+		.log = on_log,
 	};
 
 	w->attached = w->detached = w->events = w->records = 0;
@@ -137,16 +148,21 @@ struct offer {
 	size_t size;
 	int seals;
 	unsigned fds; /* that ride along, FDS_MOST at most */
+	bool huge; /* of huge pages, and empty: they cannot be written by write() */
 };
 
 #define FDS_MOST 8u
 
 static int region_fd(const struct offer *o)
 {
-	int fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int fd = memfd_create(
+		"test", MFD_CLOEXEC | MFD_ALLOW_SEALING | (o->huge ? MFD_HUGETLB : 0u));
 
 	assert_true(fd >= 0);
-	assert_int_equal(write(fd, o->bytes, o->size), o->size);
+	if (o->huge)
+		assert_int_equal(ftruncate(fd, (off_t)o->size), 0);
+	else
+		assert_int_equal(write(fd, o->bytes, o->size), o->size);
 	assert_int_equal(fcntl(fd, F_ADD_SEALS, o->seals), 0);
 	return fd;
 }
@@ -407,6 +423,29 @@ static void a_region_that_is_cut(void **state)
 	for (o.fds = 0; o.fds <= FDS_MOST; o.fds++)
 		assert_int_equal(offered(w, &o), o.fds == 3);
 	assert_int_equal(open_fds(), before);
+}
+
+/* Its pages can be taken away under our feet, whatever is sealed, and there may be none to put back. */
+static void a_region_of_huge_pages(void **state)
+{
+	struct world *w = *state;
+	struct stat st;
+	struct offer o;
+	uint8_t bytes[REGION_BYTES];
+	int fd = memfd_create("test", MFD_CLOEXEC | MFD_HUGETLB);
+
+	if (fd < 0) {
+		print_message("  this kernel has no huge pages: %s\n", strerror(errno));
+		skip();
+	}
+	assert_int_equal(fstat(fd, &st), 0);
+	close(fd);
+	listen_at(w);
+	offer_good(&o, bytes);
+	o.huge = true;
+	o.size = (size_t)st.st_blksize;
+	assert_false(offered(w, &o));
+	assert_non_null(strstr(w->log, "the region is not ordinary memory"));
 }
 
 static void what_others_made(void **state)
@@ -722,6 +761,7 @@ int main(void)
 		TEST(a_changed_octet_behind_the_header),
 		TEST(a_changed_octet_of_the_welcome),
 		TEST(a_region_that_is_cut),
+		TEST(a_region_of_huge_pages),
 		TEST(what_others_made),
 		TEST(a_changed_octet_while_they_talk),
 		TEST(a_wake_up_that_is_lost),
