@@ -28,8 +28,9 @@
 // What one turn of the loop takes from the rings, so that sockets get their turn.
 #define EVENTS_PER_TURN 256u
 #define RECORDS_PER_TURN 64u
-// More of anything than this is no data plane of ours.
-#define CAPACITY_MAX (1u << 24)
+// More of anything than this is no data plane of ours. Of objects it is as many as sfu-dp can be set
+// to: a digest may list them all, and is kept until its end (80 MiB then).
+#define CAPACITY_MAX (1u << 20)
 #define SLOTS_MAX (1u << 20)
 
 /** While attached: how often we say that we live. */

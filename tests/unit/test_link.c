@@ -875,6 +875,7 @@ static void a_killed_data_plane_is_seen_at_once(void **state)
 
 static void false_headers_are_seen(void **state)
 {
+	const uint32_t most = 1048576; // of each setting SFU_DP_MAX_*
 	struct world *w = *state;
 	struct sfu_region_header h;
 	struct raw raw;
@@ -910,9 +911,17 @@ static void false_headers_are_seen(void **state)
 	FALSE_WHEN(h.stats_bytes = 8);
 	FALSE_WHEN(h.max_rooms = 0);
 	FALSE_WHEN(h.max_consumers = UINT32_MAX);
+	FALSE_WHEN(h.max_rooms = most + 1);
+	FALSE_WHEN(h.max_peers = most + 1);
+	FALSE_WHEN(h.max_transports = most + 1);
+	FALSE_WHEN(h.max_producers = most + 1);
+	FALSE_WHEN(h.max_consumers = most + 1);
 	FALSE_WHEN(h.address_count = SFU_MAX_ADDRESSES + 1);
 	FALSE_WHEN(h.address[0].family = 5);
 	FALSE_WHEN(h.address[0].port = 0);
+	h = raw.header;
+	h.max_rooms = h.max_peers = h.max_transports = h.max_producers = h.max_consumers = most;
+	assert_null(link_client_header_check(&h, bytes, generation));
 	raw_detach(&raw);
 }
 
