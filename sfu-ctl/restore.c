@@ -65,6 +65,8 @@ static bool restore_room(struct restoring *r, const char *id, const struct json_
 	if (field_get(o, "creator") != NULL)
 		room->creator = strdup(string_of(o, "creator"));
 	room->allowed = json_object_get(field_array(o, "allowed"));
+	if (!field_is_true(o, "unused"))
+		room_used(room);
 	room->created_us = number_of(o, "created");
 	room->member_set_version = number_of(o, "members");
 	room->version = number_of(o, "version");

@@ -89,6 +89,14 @@ void room_destroy(struct room *room)
 	room_free(room);
 }
 
+void room_used(struct room *room)
+{
+	if (!room->unused)
+		return;
+	room->unused = false;
+	TAILQ_REMOVE(&room->core->unused_rooms, room, unused_link);
+}
+
 uint64_t room_expire(struct core *c, uint64_t now_us)
 {
 	struct room *room;
@@ -195,10 +203,7 @@ static struct peer *peer_new(struct room *room, const char *device_id, const cha
 	}
 	TAILQ_INSERT_TAIL(&room->peers, p, link);
 	room->core->peer_count++;
-	if (room->unused) {
-		room->unused = false;
-		TAILQ_REMOVE(&room->core->unused_rooms, room, unused_link);
-	}
+	room_used(room);
 	return p;
 }
 

@@ -77,6 +77,8 @@ struct room *room_find(const struct core *c, const char *id);
 struct room *room_create(struct core *c, const char *id, const char *call_id, const char *region);
 /** Must have no members. */
 void room_destroy(struct room *room);
+/** Somebody has joined it, now or before a restart: its end is no longer room_expire()'s. */
+void room_used(struct room *room);
 /** Destroy rooms that were created and never joined (C23). Returns the next deadline or 0. */
 uint64_t room_expire(struct core *c, uint64_t now_us);
 

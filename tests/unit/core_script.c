@@ -736,6 +736,16 @@ static void step_restart(struct run *run)
 		surprise(run, "%u entries of the memory are refused", restored.refused);
 }
 
+/* It was killed before it told of this. */
+static void step_forget(struct run *run, const char *what)
+{
+	char kind[16], id[64];
+
+	if (sscanf(what, "%15s %63s", kind, id) != 2 || memory_find(run->memory, kind, id) == NULL)
+		surprise(run, "nothing to forget: %s", what);
+	memory_put(run->memory, kind, id, NULL);
+}
+
 static void step_nodes(struct run *run, const char *text)
 {
 	struct region_list list;
@@ -820,6 +830,8 @@ static void step(struct run *run, const char *line)
 		step_time(run, strtoull(line + 5, NULL, 10));
 	} else if (strcmp(line, "hand over") == 0) {
 		core_hand_over(run->core);
+	} else if (strncmp(line, "forget ", 7) == 0) {
+		step_forget(run, line + 7);
 	} else if (strcmp(line, "restart") == 0) {
 		step_restart(run);
 	} else if (strncmp(line, "media ", 6) == 0) {

@@ -29,6 +29,7 @@
  *   reload NAME=VALUE …        these settings are now so, as after SIGHUP
  *   restart                    the core is killed and begins again with what it left; connections are
  *                              gone, the data plane is away until "media attach"
+ *   forget KIND ID             it was not told of that when it is killed
  *   hand over                  the core stops and waits for its clients' close frames
  *   media lose                 it will come back without transports, and what hangs on them
  *   media end $x               the transport with the id $x ends
