@@ -78,8 +78,7 @@ void outbox_result(struct session *s, const char *type, struct json_object *payl
 	send_text(s, t);
 }
 
-static void put_error(
-	struct json_text *t, enum fault f, const char *message, struct json_object *details)
+static void put_error(struct json_text *t, enum fault f, const char *message, const char *details)
 {
 	const char *code = fault_code(f);
 
@@ -93,7 +92,7 @@ static void put_error(
 	if (details == NULL)
 		json_text_literal(t, "{}");
 	else
-		json_text_value(t, details);
+		json_text_raw(t, details, strlen(details));
 	json_text_literal(t, ",\"retryable\":");
 	if (fault_retryable(f))
 		json_text_literal(t, "true}");
@@ -116,7 +115,7 @@ static void put_id(struct core *c, struct json_text *t, struct outbox_id id)
 }
 
 void outbox_ack(struct session *s, struct outbox_id msg_id, enum fault f, const char *message,
-	struct json_object *details)
+	const char *details)
 {
 	struct json_text *t = envelope(s->core, "ACK");
 

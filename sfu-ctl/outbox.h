@@ -26,10 +26,10 @@ struct outbox_id {
 /**
  * An ACK.
  * @param message  NULL: the fault's own
- * @param details  NULL: {}; not taken
+ * @param details  JSON; NULL: {}
  */
 void outbox_ack(struct session *s, struct outbox_id msg_id, enum fault f, const char *message,
-	struct json_object *details);
+	const char *details);
 
 /** An event to one connection, without seq. */
 void outbox_notice(struct session *s, const char *type, struct json_object *payload);

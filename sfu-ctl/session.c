@@ -5,6 +5,7 @@
 #include "sfu-ctl/bounds.h"
 #include "sfu-ctl/core_impl.h"
 #include "sfu-ctl/dispatch.h"
+#include "sfu-ctl/json_text.h"
 #include "sfu-ctl/log.h"
 #include "sfu-ctl/outbox.h"
 #include "sfu-ctl/payload.h"
@@ -31,26 +32,30 @@
 
 struct outcome {
 	enum fault fault;
-	struct json_object *details; /* NULL = {} */
-	char message[]; /* "" = the fault's own */
+	uint32_t details_at; /* in text: JSON; 0 = {} */
+	char text[]; /* the message, "" = the fault's own; then the details */
 };
 
-static uint64_t outcome_encode(enum fault f, const char *message, struct json_object *details)
+static uint64_t outcome_encode(enum fault f, const char *message, const char *details)
 {
-	size_t len = message == NULL ? 0 : strlen(message);
+	size_t message_size = (message == NULL ? 0 : strlen(message)) + 1;
+	size_t details_size = details == NULL ? 0 : strlen(details) + 1;
 	struct outcome *o;
 
 	if (f == FAULT_NONE)
 		return OUTCOME_OK;
 	if (message == NULL && details == NULL)
 		return (uint64_t)f << 1 | 1;
-	o = calloc(1, sizeof(*o) + len + 1);
+	o = calloc(1, sizeof(*o) + message_size + details_size);
 	if (o == NULL)
 		return (uint64_t)f << 1 | 1;
 	o->fault = f;
-	o->details = json_object_get(details);
 	if (message != NULL)
-		memcpy(o->message, message, len + 1);
+		memcpy(o->text, message, message_size);
+	if (details != NULL) {
+		o->details_at = (uint32_t)message_size;
+		memcpy(o->text + message_size, details, details_size);
+	}
 	return (uint64_t)(uintptr_t)o;
 }
 
@@ -61,12 +66,7 @@ static struct outcome *outcome_body(uint64_t outcome)
 
 static void outcome_release(uint64_t outcome)
 {
-	struct outcome *o = outcome_body(outcome);
-
-	if (o == NULL)
-		return;
-	json_object_put(o->details);
-	free(o);
+	free(outcome_body(outcome));
 }
 
 /* C4: the same answer again. */
@@ -77,8 +77,8 @@ static void outcome_repeat(struct session *s, struct outbox_id msg_id, uint64_t 
 	if (o == NULL)
 		outbox_ack(s, msg_id, (enum fault)(outcome >> 1), NULL, NULL);
 	else
-		outbox_ack(
-			s, msg_id, o->fault, o->message[0] == '\0' ? NULL : o->message, o->details);
+		outbox_ack(s, msg_id, o->fault, o->text[0] == '\0' ? NULL : o->text,
+			o->details_at == 0 ? NULL : o->text + o->details_at);
 }
 
 static void request_end(
@@ -86,6 +86,7 @@ static void request_end(
 {
 	struct session *s = r->session;
 	bool replay = r->replay_producers;
+	struct json_text text = {0};
 	uint64_t outcome;
 
 	log_debug("request", r->type == NULL ? "unknown type" : r->type->name,
@@ -94,9 +95,12 @@ static void request_end(
 		log_str("room", s->peer == NULL ? "" : s->peer->room->id), SESSION_LOG_IDS(s));
 	if (f == FAULT_NONE && r->type->handle == handle_room_join)
 		tally_join(&s->core->tally, core_now(s->core) - r->begun_us);
+	if (details != NULL)
+		json_text_value(&text, details);
 	outbox_ack(s, (struct outbox_id){.text = r->msg_id, .len = r->msg_id_len}, f, message,
-		details);
-	outcome = outcome_encode(f, message, details);
+		text.failed ? NULL : text.text);
+	outcome = outcome_encode(f, message, text.failed ? NULL : text.text);
+	json_text_fini(&text);
 	if (!env_record_outcome(&s->window, r->ticket, outcome))
 		outcome_release(outcome);
 	json_object_put(details);

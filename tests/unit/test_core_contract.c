@@ -132,6 +132,16 @@ static const struct script envelope_rows[] = {
 			     "A= "
 			     "{'ack':{'error':{'code':'E2EE_NOT_READY','details':{'expectedEpoch':"
 			     "0}}}}\nA-\n"},
+	{"C4 … with a message of its own and details", 0, "participants=1",
+		MEMBER("A", "a")
+			IN("C", "c") "C! {'v':1,'type':'ROOM_JOIN','msgId':'m','ts':1,'seq':100,"
+				     "'payload':{'roomId':'room'}}\n"
+				     "C~\n"
+				     "C! {'v':1,'type':'ROOM_JOIN','msgId':'m','ts':1,'seq':100,"
+				     "'payload':{'roomId':'room'}}\n"
+				     "C= {'ack':{'error':{'code':'ROOM_FULL','message':'Max "
+				     "participants exceeded (1)','details':{'roomId':'room'}}}}\n"
+				     "C-\n"},
 	{"C4 a repeat of what still runs waits for its outcome", 0, "",
 		"open A\n"
 		"A! "
