@@ -15,6 +15,8 @@
 
 #include <errno.h>
 #include <libwebsockets.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,6 +49,9 @@
 /** A request's body is read and forgotten up to here; none of our answers needs one. */
 #define BODY_MAX_BYTES 65536u
 #define FILE_CHUNK_BYTES 16384u
+/** An answer goes on while its reader takes so much in so long, 3 kB/s; who does not is closed. */
+#define PROGRESS_BYTES 32768u
+#define PROGRESS_SEC 10
 #define PATH_BYTES 1024u
 #define ACCEPT_BYTES 512u
 #define FORWARDED_BYTES 512u
@@ -74,6 +79,7 @@ enum { CLOSE_GOING_AWAY = 1001, CLOSE_TOO_BIG = 1009, CLOSE_TRY_LATER = 1013 };
 struct transfer {
 	struct http_answer answer;
 	size_t sent;
+	size_t timed_at; /* sent, when the time for progress began */
 	bool head; /* HEAD: header only */
 	bool last; /* close the connection afterwards */
 	bool deferred; /* the request's body comes first */
@@ -763,6 +769,22 @@ static int add_page_headers(
 	return 0;
 }
 
+/** From here on the reader has PROGRESS_SEC for PROGRESS_BYTES: libwebsockets has one time for it all. */
+static void time_progress(struct transfer *t, struct lws *wsi)
+{
+	t->timed_at = t->sent;
+	lws_set_timeout(wsi, PENDING_TIMEOUT_HTTP_CONTENT, PROGRESS_SEC);
+}
+
+/** What waits in the kernel, megabytes if it may, is no progress: the socket says early that it is full. */
+static void wait_for_reader(struct lws *wsi)
+{
+	const int unsent_bytes = (int)PROGRESS_BYTES;
+
+	setsockopt(lws_get_socket_fd(wsi), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent_bytes,
+		sizeof(unsent_bytes));
+}
+
 /** Send the header of an answer. 0 to go on, -1 to close. */
 static int transfer_start(struct conn *conn, struct lws *wsi)
 {
@@ -793,6 +815,8 @@ static int transfer_start(struct conn *conn, struct lws *wsi)
 	}
 	if (lws_finalize_write_http_header(wsi, start, &p, end))
 		return -1;
+	wait_for_reader(wsi);
+	time_progress(t, wsi);
 	lws_callback_on_writable(wsi);
 	return 0;
 }
@@ -820,6 +844,9 @@ static int on_http_writeable(struct conn *conn, struct lws *wsi)
 			    t->sent < t->answer.length ? LWS_WRITE_HTTP : LWS_WRITE_HTTP_FINAL)
 			< 0)
 			return -1;
+		// What was written before has gone: else libwebsockets would not ask for more.
+		if (t->sent - t->timed_at >= PROGRESS_BYTES)
+			time_progress(t, wsi);
 		if (t->sent < t->answer.length) {
 			lws_callback_on_writable(wsi);
 			return 0;

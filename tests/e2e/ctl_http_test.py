@@ -66,6 +66,14 @@ class Server:
         self.log.close()
         return status, time.monotonic() - start
 
+    def descriptors(self):
+        """What is open in it."""
+        folder, names = f"/proc/{self.process.pid}/fd", []
+        for fd in os.listdir(folder):
+            with contextlib.suppress(FileNotFoundError):
+                names.append(os.readlink(f"{folder}/{fd}"))
+        return names
+
     def cpu_seconds(self):
         with open(f"/proc/{self.process.pid}/stat") as f:
             fields = f.read().rsplit(")", 1)[1].split()
@@ -705,6 +713,85 @@ def until(condition, seconds=3):
             return False
         time.sleep(0.02)
     return True
+
+
+def get_slowly(port, target, seconds, length, wrap=None):
+    """The body of a file of this length, read steadily over so many seconds."""
+    with request_file(port, target, wrap) as s:
+        data, begin = b"", time.monotonic()
+        while got := s.recv(16384):
+            data += got
+            time.sleep(max(0, begin + seconds * len(data) / length - time.monotonic()))
+    return data.partition(b"\r\n\r\n")[2]
+
+
+def request_file(port, target, wrap=None):
+    """A connection with a small receive buffer that has asked for a file."""
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32768)
+    s.settimeout(10)
+    s.connect(("127.0.0.1", port))
+    s = wrap(s) if wrap else s
+    s.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    return s
+
+
+class SlowReaders(unittest.TestCase):
+    """A file goes on for as long as its reader does."""
+
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        root = os.path.join(self.folder.name, "root")
+        os.mkdir(root)
+        self.big = random.Random(4).randbytes(8 << 20)
+        with open(os.path.join(root, "big.bin"), "wb") as f:
+            f.write(self.big)
+        self.cert, key = make_certificate(self.folder.name, "localhost")
+        self.servers = [Server(SFU_WEB_ROOT=root), Server(SFU_WEB_ROOT=root, SFU_TLS_CERT=self.cert, SFU_TLS_KEY=key)]
+
+    def tearDown(self):
+        for server in self.servers:
+            self.assertEqual(server.stop()[0], 0)
+        self.folder.cleanup()
+
+    def sends_a_file(self, server):
+        return any(name.endswith("/big.bin") for name in server.descriptors())
+
+    def together(self, act):
+        """What this does with each server at the same time."""
+        context = ssl.create_default_context(cafile=self.cert)
+        wraps = (None, lambda s: context.wrap_socket(s, server_hostname="localhost"))
+        results = [None, None]
+
+        def run(i):
+            results[i] = act(self.servers[i], wraps[i])
+
+        threads = [threading.Thread(target=run, args=(i,)) for i in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return results
+
+    def test_slow_and_steady(self):
+        for body in self.together(lambda server, wrap: get_slowly(server.port, "/big.bin", 7.5, len(self.big), wrap)):
+            self.assertEqual(len(body), len(self.big))
+            self.assertTrue(body == self.big)
+
+    def test_no_progress(self):
+        """Neither who reads nothing holds a file, nor who reads next to nothing."""
+
+        def act(server, wrap):
+            def released():
+                with contextlib.suppress(ConnectionError, ssl.SSLError):
+                    crumbs.recv(10)
+                return not self.sends_a_file(server)
+
+            with request_file(server.port, "/big.bin", wrap), request_file(server.port, "/big.bin", wrap) as crumbs:
+                begun = until(lambda: self.sends_a_file(server))
+                return begun and until(released, 25)
+
+        self.assertEqual(self.together(act), [True, True])
 
 
 class Reload(unittest.TestCase):
