@@ -19,6 +19,8 @@
 #include <unistd.h>
 
 #define MAX_PATH_BYTES 512u
+/** When who was refused a file may ask again: others' may have been sent by then. */
+#define RETRY_AFTER_SEC 5
 
 /**
  * Scripts, workers and WebAssembly of the page itself, its own WebSocket, camera and microphone,
@@ -278,6 +280,13 @@ static bool answer_file(
 	if (strcmp(request->if_none_match, out->etag) == 0) {
 		close(fd);
 		out->status = 304;
+		return true;
+	}
+	if (request->no_files) {
+		close(fd);
+		answer_error(out, 503, "busy");
+		out->page = false;
+		out->retry_after_sec = RETRY_AFTER_SEC;
 		return true;
 	}
 	out->status = 200;

@@ -34,6 +34,7 @@ struct http_request {
 	const char *path; /* decoded, without the query; NUL terminated */
 	bool has_query;
 	bool at_metrics; /* it came to SFU_METRICS_LISTEN */
+	bool no_files; /* no descriptor is left for one: 503 */
 	const char *if_none_match; /* "" = none */
 	const char *accept; /* "" = none */
 	const char *authorization; /* "" = none */
@@ -50,6 +51,7 @@ struct http_answer {
 	size_t length;
 	char etag[HTTP_ETAG_BYTES]; /* "" = none */
 	bool page; /* a file of the page: send http_page_headers too */
+	unsigned retry_after_sec; /* 0 = none; else a file was refused */
 };
 
 /** A header line of the page's files: who may embed it, and what it may do. */

@@ -185,9 +185,12 @@ static void write_node(struct page *page, const struct http_site *site)
 		"Since the start of the control plane.");
 	value(page, (now - site->started_us) / 1000000u);
 	gauge(page, "sfu_ready", http_site_ready(site), "1: takes new rooms, as /ready says.");
-	if (site->ws != NULL)
-		gauge(page, "sfu_connections", ws_connections(site->ws),
-			"TCP connections open, HTTP and WebSocket.");
+	if (site->ws == NULL)
+		return;
+	gauge(page, "sfu_connections", ws_connections(site->ws),
+		"TCP connections open, HTTP and WebSocket.");
+	counter(page, "sfu_files_refused", ws_files_refused(site->ws),
+		"Files of the page not sent for want of descriptors.");
 }
 
 static void write_core(struct page *page, const struct http_site *site)

@@ -58,7 +58,7 @@
 #define AUTHORIZATION_BYTES 1024u
 /** A timer so late is none that a busy machine explains. */
 #define STOOD_STILL_US 1000000u
-/** Descriptors that are not connections: log, link, curl, TLS files. */
+/** Descriptors that are neither connections nor files being sent: log, link, curl, TLS files, journal. */
 #define RESERVED_FDS 64u
 #define MAX_FDS 65536u
 /** A hard limit that leaves so few is more likely an oversight than a wish. */
@@ -132,7 +132,10 @@ struct ws {
 	uv_prepare_t prepare; /* writes what the turn of the loop has queued */
 	uint64_t heartbeat_us, silence_us;
 	uint64_t timer_us; /* when the timer is due */
-	uint32_t open, max_open;
+	uint32_t open; /* connections */
+	uint32_t files; /* of answers under way */
+	uint32_t max_open; /* both together */
+	uint64_t files_refused;
 	bool stopping;
 	bool accepted; /* in this turn of the loop */
 	struct conn_list by_silence, by_ping, by_deadline, by_stall, by_need;
@@ -145,7 +148,7 @@ struct ws {
 	struct conn *reading;
 	size_t answers_len;
 	unsigned char answers[ANSWERS_BYTES];
-	struct log_limit full_limit, close_limit;
+	struct log_limit full_limit, files_limit, close_limit;
 	lws_retry_bo_t no_validity; /* all zero: libwebsockets' own pings are off */
 	/*
 	 * libwebsockets binds a connection to the protocol whose name was offered, and echoes that
@@ -744,6 +747,8 @@ static void transfer_free(struct conn *conn)
 {
 	if (conn == NULL || conn->transfer == NULL)
 		return;
+	if (conn->transfer->answer.fd >= 0)
+		conn->ws->files--;
 	http_answer_free(&conn->transfer->answer);
 	free(conn->transfer);
 	conn->transfer = NULL;
@@ -767,6 +772,15 @@ static int add_page_headers(
 			return -1;
 	}
 	return 0;
+}
+
+static int add_retry_after(
+	struct lws *wsi, const struct http_answer *answer, unsigned char **p, unsigned char *end)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%u", answer->retry_after_sec);
+	return add_header(wsi, "retry-after:", text, p, end);
 }
 
 /** From here on the reader has PROGRESS_SEC for PROGRESS_BYTES: libwebsockets has one time for it all. */
@@ -802,6 +816,8 @@ static int transfer_start(struct conn *conn, struct lws *wsi)
 			 : add_header(wsi, "cache-control:", "no-store", &p, end))
 		return -1;
 	if (t->last && add_header(wsi, "connection:", "close", &p, end))
+		return -1;
+	if (answer->retry_after_sec != 0 && add_retry_after(wsi, answer, &p, end))
 		return -1;
 	if (answer->status == 401 && add_header(wsi, "www-authenticate:", "Bearer", &p, end))
 		return -1;
@@ -859,6 +875,26 @@ static int on_http_writeable(struct conn *conn, struct lws *wsi)
 	return 0;
 }
 
+/** Is there a descriptor left that is not of the reserve? */
+static bool has_descriptor(const struct ws *ws)
+{
+	return ws->open + ws->files < ws->max_open;
+}
+
+static void count_file(struct ws *ws, const struct http_answer *answer)
+{
+	uint32_t suppressed = 0;
+
+	if (answer->fd >= 0)
+		ws->files++;
+	if (answer->retry_after_sec == 0)
+		return;
+	ws->files_refused++;
+	if (log_allowed(&ws->files_limit, loop_now_us(), &suppressed))
+		log_warn(module, "too many files under way: raise the limit of open files",
+			log_num("limit", ws->max_open), log_num("suppressed", suppressed));
+}
+
 static bool is_get_or_head(struct lws *wsi, bool *head)
 {
 	*head = lws_hdr_total_length(wsi, WSI_TOKEN_HEAD_URI) > 0;
@@ -906,7 +942,9 @@ static int on_http(struct ws *ws, struct conn *conn, struct lws *wsi, const char
 		body = strtoul(length, NULL, 10);
 	else if (lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH) > 0)
 		body = ULONG_MAX;
+	request.no_files = !has_descriptor(ws);
 	http_answer(ws->site, &request, &t->answer);
+	count_file(ws, &t->answer);
 	explicit_bzero(authorization, sizeof(authorization));
 
 	// What follows the header could be taken for a request: read it first, or close afterwards.
@@ -988,7 +1026,7 @@ static bool has_room(struct ws *ws, int fd)
 {
 	uint32_t suppressed = 0;
 
-	if (ws->open < ws->max_open)
+	if (has_descriptor(ws))
 		return true;
 	if (log_allowed(&ws->full_limit, loop_now_us(), &suppressed))
 		log_warn(module, "too many connections: raise the limit of open files",
@@ -1236,6 +1274,11 @@ int ws_reload_certificate(struct ws *ws, char *err, size_t err_size)
 uint32_t ws_connections(const struct ws *ws)
 {
 	return ws->open;
+}
+
+uint64_t ws_files_refused(const struct ws *ws)
+{
+	return ws->files_refused;
 }
 
 void ws_destroy(struct ws *ws)

@@ -53,6 +53,9 @@ int ws_reload_certificate(struct ws *ws, char *err, size_t err_size);
 /** TCP connections open now. */
 uint32_t ws_connections(const struct ws *ws);
 
+/** Files that were not sent because no descriptor was left for them. */
+uint64_t ws_files_refused(const struct ws *ws);
+
 /**
  * Close what is left; core_session_close() is called for it. Run the loop afterwards. The
  * memory is kept until the process ends, for libwebsockets' sake. NULL is fine.

@@ -725,12 +725,18 @@ def get_slowly(port, target, seconds, length, wrap=None):
     return data.partition(b"\r\n\r\n")[2]
 
 
-def request_file(port, target, wrap=None):
-    """A connection with a small receive buffer that has asked for a file."""
+def small_socket(port):
+    """A connection with a small receive buffer."""
     s = socket.socket()
     s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32768)
     s.settimeout(10)
     s.connect(("127.0.0.1", port))
+    return s
+
+
+def request_file(port, target, wrap=None):
+    """A connection with a small receive buffer that has asked for a file."""
+    s = small_socket(port)
     s = wrap(s) if wrap else s
     s.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
     return s
@@ -1274,6 +1280,46 @@ class Descriptors(unittest.TestCase):
             self.assertIn("too many connections", server.errors())
         finally:
             self.assertEqual(server.stop()[0], 0)
+
+    def test_files_count(self):
+        """Answers from files leave the reserve alone: it is for the data plane, the auth server, the journal."""
+        limit, reserved = 200, 64
+        with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+            with open(os.path.join(folder, "big.bin"), "wb") as f:
+                f.truncate(8 << 20)
+            server = Server(limits=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit)), SFU_WEB_ROOT=folder)
+            idle = len(server.descriptors())
+            try:
+                etag = ask(server.port, "/big.bin")[1]["etag"]
+                self.assertTrue(until(lambda: len(server.descriptors()) == idle))
+                readers = [stack.enter_context(small_socket(server.port)) for _ in range(100)]
+                for s in readers:
+                    s.sendall(b"GET /big.bin HTTP/1.1\r\nHost: x\r\n\r\n")
+                heads = [s.recv(1000, socket.MSG_PEEK).decode("latin-1").lower() for s in readers]
+                statuses = [head.split(" ", 2)[1] for head in heads]
+                refused = len(readers) * 2 - (limit - reserved)
+                self.assertEqual((statuses.count("200"), statuses.count("503")), (len(readers) - refused, refused))
+                for head in heads:
+                    self.assertEqual(" 503 " in head, "retry-after: " in head, head)
+                self.assertLessEqual(len(server.descriptors()), idle + limit - reserved)
+                self.assertIn("too many files", server.errors())
+                self.assertNotIn("Too many open files", server.errors())
+                # Nor does one more connection take of it.
+                with small_socket(server.port) as s:
+                    self.assertEqual(s.recv(1), b"")
+                # Who is there gets what keeps no file open, and what was freed is there for all.
+                s = readers[statuses.index("503")]
+                self.assertEqual(json.loads(read_response(s)[2]), {"error": "busy"})
+                for line, status in (("GET /health HTTP/1.1", 200), (f"GET /big.bin HTTP/1.1\r\nIf-None-Match: {etag}", 304)):
+                    s.sendall(f"{line}\r\nHost: x\r\n\r\n".encode())
+                    self.assertEqual(read_response(s)[0], status)
+                stack.close()
+                self.assertTrue(until(lambda: len(server.descriptors()) == idle))
+                self.assertEqual(len(ask(server.port, "/big.bin")[2]), 8 << 20)
+                metrics = series(self, ask(server.port, "/metrics/prometheus")[2].decode())
+                self.assertEqual(metrics["sfu_files_refused_total"], refused)
+            finally:
+                self.assertEqual(server.stop()[0], 0)
 
 
 if __name__ == "__main__":
