@@ -194,6 +194,7 @@ static json *transport_json(struct house *h, struct transport *t)
 			json_object_array_add(streams, stream_json(&t->streams[i]));
 	}
 	put(o, "streams", streams);
+	put_u64(o, "rtcp_sources", t->rtcp_source_count);
 	put_bandwidth(o, t);
 	return o;
 }

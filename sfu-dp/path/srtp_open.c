@@ -305,7 +305,7 @@ static unsigned rtcp_open(struct worker *w, struct transport *t, const struct tr
 	uint8_t *buf = rte_pktmbuf_mtod(m, uint8_t *);
 	size_t len = rte_pktmbuf_data_len(m);
 	unsigned room = DROP_COUNT;
-	struct rx_stream *stream;
+	struct rtcp_source *source;
 	struct srtcp_view view;
 	int plain;
 
@@ -317,21 +317,20 @@ static unsigned rtcp_open(struct worker *w, struct transport *t, const struct tr
 	default:
 		return DROP_rtp_malformed;
 	}
-	stream = transport_stream_find(t, view.ssrc);
-	if (!stream)
-		room = transport_stream_room(w->objects, t, view.ssrc);
+	source = transport_rtcp_find(t, view.ssrc);
+	if (!source)
+		room = transport_rtcp_room(w, t, view.ssrc);
 	if (room != DROP_COUNT)
 		return room;
-	if (srtcp_rx_check(stream ? &stream->srtcp : &nothing_seen, view.index) != SRTP_OK)
+	if (srtcp_rx_check(source ? &source->srtcp : &nothing_seen, view.index) != SRTP_OK)
 		return DROP_srtcp_replay;
 	plain = keys->engine->rtcp_open(keys->rx, buf, &view);
 	if (plain < 0)
 		return DROP_srtcp_auth;
 	rte_pktmbuf_trim(m, (uint16_t)(len - (size_t)plain));
-	if (!stream)
-		stream = transport_stream_add(w->objects, t, view.ssrc);
-	srtcp_rx_commit(&stream->srtcp, view.index);
-	state_rx_rtcp_index(stream->saved, stream->srtcp.highest);
+	if (!source)
+		source = transport_rtcp_add(w, t, view.ssrc, view.index);
+	transport_rtcp_commit(w, t, source, view.index);
 	return DROP_COUNT;
 }
 
@@ -359,15 +358,17 @@ static bool is_rtcp(const struct rte_mbuf *m)
 static void stream_prefetch(const struct transport *t, const struct rte_mbuf *m)
 {
 	const uint8_t *stream = (const uint8_t *)&t->streams[0];
-	size_t len = sizeof(t->streams[0]);
 
 	if (is_rtcp(m)) {
-		len = offsetof(struct rx_stream, srtp);
+		rte_prefetch0(&t->rtcp_source_ssrc[0]);
+		rte_prefetch0(&t->rtcp_source[0]);
+		rte_prefetch0(&t->rtcp_source_count);
 		rte_prefetch0(&t->tuples[t->active]);
 		rte_prefetch0(atomic_load_explicit(&t->consumers, memory_order_relaxed));
+	} else {
+		for (unsigned i = 0; i < sizeof(t->streams[0]); i += RTE_CACHE_LINE_SIZE)
+			rte_prefetch0(stream + i);
 	}
-	for (unsigned i = 0; i < len; i += RTE_CACHE_LINE_SIZE)
-		rte_prefetch0(stream + i);
 	rte_prefetch0(atomic_load_explicit(&t->keys, memory_order_relaxed));
 }
 
@@ -378,7 +379,10 @@ static void keys_prefetch(struct worker *w, struct transport *t, const struct rt
 	const struct producer *p = &w->objects->producers[index];
 	unsigned pt = rte_pktmbuf_mtod(m, const uint8_t *)[1] & 0x7f;
 
-	rte_prefetch0(t->streams[0].saved);
+	if (!is_rtcp(m))
+		rte_prefetch0(t->streams[0].saved);
+	else if (t->saved)
+		rte_prefetch0(&t->saved->rtcp[0]);
 	for (unsigned i = 0; keys && i < CTX_PREFETCH; i += RTE_CACHE_LINE_SIZE)
 		rte_prefetch0((const uint8_t *)keys->rx + i);
 	if (is_rtcp(m) || index >= w->objects->limits.producers)

@@ -7,6 +7,8 @@
 #include "sfu-dp/state/hot.h"
 
 #define RTCP_MAX 1200u
+/** Who sent no RTCP for so long is gone: reports come every five seconds at the latest. */
+#define RTCP_GONE_US 30000000u
 /** A path that was narrow is tried again after so long (RFC 8201, 4: not before 5 minutes). */
 #define MTU_HINT_US 600000000u
 
@@ -74,8 +76,6 @@ static bool stream_is_over(const struct objects *o, const struct rx_stream *s)
 {
 	const struct producer *p = producer_find(o, s->producer);
 
-	if (!s->producer)
-		return false;
 	return !p || (!s->rtx && p->bound_ssrc[s->encoding] != s->ssrc);
 }
 
@@ -96,12 +96,29 @@ static struct rx_stream *stream_place(const struct objects *o, struct transport 
 	return t->retired_count < TRANSPORT_RETIRED ? oldest : NULL;
 }
 
-unsigned transport_stream_room(const struct objects *o, struct transport *t, uint32_t ssrc)
+static bool is_retired(const struct transport *t, uint32_t ssrc)
 {
 	for (uint32_t i = 0; i < t->retired_count; i++) {
 		if (t->retired_ssrc[i] == ssrc)
-			return DROP_srtp_ssrc;
+			return true;
 	}
+	return false;
+}
+
+/** There is room for it. */
+static void retire(struct transport *t, uint32_t ssrc)
+{
+	// Already there when it sent both RTP and RTCP.
+	if (is_retired(t, ssrc))
+		return;
+	state_retire(t->saved, t->retired_count, ssrc);
+	t->retired_ssrc[t->retired_count++] = ssrc;
+}
+
+unsigned transport_stream_room(const struct objects *o, struct transport *t, uint32_t ssrc)
+{
+	if (is_retired(t, ssrc))
+		return DROP_srtp_ssrc;
 	return stream_place(o, t) ? DROP_COUNT : DROP_srtp_ssrc_limit;
 }
 
@@ -110,16 +127,76 @@ struct rx_stream *transport_stream_add(const struct objects *o, struct transport
 	struct rx_stream *s = stream_place(o, t);
 
 	RTE_VERIFY(s);
-	if (s->used) {
-		state_retire(t->saved, t->retired_count, s->ssrc);
-		t->retired_ssrc[t->retired_count++] = s->ssrc;
-	}
+	if (s->used)
+		retire(t, s->ssrc);
 	memset(s, 0, sizeof(*s));
 	s->saved = &t->saved->rx[s - t->streams];
 	state_rx_begin(s->saved, ssrc);
 	s->ssrc = ssrc;
 	s->used = 1;
 	return s;
+}
+
+struct rtcp_source *transport_rtcp_find(struct transport *t, uint32_t ssrc)
+{
+	for (uint32_t i = 0; i < t->rtcp_source_count; i++) {
+		if (t->rtcp_source_ssrc[i] == ssrc && t->rtcp_source[i].last_us)
+			return &t->rtcp_source[i];
+	}
+	return NULL;
+}
+
+/** A place for one more: a free one, or that of who is gone for longest; TRANSPORT_RTCP_SOURCES: none. */
+static uint32_t rtcp_place(const struct worker *w, const struct transport *t)
+{
+	uint32_t oldest = 0;
+
+	if (t->rtcp_source_count < TRANSPORT_RTCP_SOURCES)
+		return t->rtcp_source_count;
+	for (uint32_t i = 1; i < TRANSPORT_RTCP_SOURCES; i++) {
+		if (t->rtcp_source[i].last_us < t->rtcp_source[oldest].last_us)
+			oldest = i;
+	}
+	if (!t->rtcp_source[oldest].last_us)
+		return oldest;
+	if (w->now_us < t->rtcp_source[oldest].last_us + RTCP_GONE_US
+		|| t->retired_count == TRANSPORT_RETIRED)
+		return TRANSPORT_RTCP_SOURCES;
+	return oldest;
+}
+
+unsigned transport_rtcp_room(const struct worker *w, const struct transport *t, uint32_t ssrc)
+{
+	if (is_retired(t, ssrc))
+		return DROP_srtp_ssrc;
+	return rtcp_place(w, t) < TRANSPORT_RTCP_SOURCES ? DROP_COUNT : DROP_srtp_ssrc_limit;
+}
+
+struct rtcp_source *transport_rtcp_add(
+	const struct worker *w, struct transport *t, uint32_t ssrc, uint32_t index)
+{
+	uint32_t place = rtcp_place(w, t);
+	struct rtcp_source *s;
+
+	RTE_VERIFY(place < TRANSPORT_RTCP_SOURCES);
+	s = &t->rtcp_source[place];
+	if (s->last_us)
+		retire(t, t->rtcp_source_ssrc[place]);
+	memset(s, 0, sizeof(*s));
+	s->last_us = w->now_us;
+	t->rtcp_source_ssrc[place] = ssrc;
+	if (place == t->rtcp_source_count)
+		t->rtcp_source_count++;
+	state_rtcp_begin(&t->saved->rtcp[place], ssrc, index);
+	return s;
+}
+
+void transport_rtcp_commit(
+	const struct worker *w, struct transport *t, struct rtcp_source *s, uint32_t index)
+{
+	s->last_us = w->now_us;
+	srtcp_rx_commit(&s->srtcp, index);
+	state_rtcp_index(&t->saved->rtcp[s - t->rtcp_source], s->srtcp.highest);
 }
 
 struct consumer *transport_consumer_find(struct transport *t, uint32_t ssrc)

@@ -34,7 +34,7 @@ void transport_notice(struct worker *w, struct transport *t, enum worker_notice_
 /** Tell housekeeping what it has not been told yet. */
 void transport_notices_retry(struct worker *w, struct transport *t);
 
-/** The stream of an SSRC, or NULL. */
+/** The stream of an SSRC that sends RTP, or NULL. */
 struct rx_stream *transport_stream_find(struct transport *t, uint32_t ssrc);
 
 /**
@@ -45,6 +45,16 @@ unsigned transport_stream_room(const struct objects *o, struct transport *t, uin
 
 /** A new stream. After authentication, and only where transport_stream_room() said yes. */
 struct rx_stream *transport_stream_add(const struct objects *o, struct transport *t, uint32_t ssrc);
+
+/** The same three for an SSRC that sends RTCP, which begins with this SRTCP index. */
+struct rtcp_source *transport_rtcp_find(struct transport *t, uint32_t ssrc);
+unsigned transport_rtcp_room(const struct worker *w, const struct transport *t, uint32_t ssrc);
+struct rtcp_source *transport_rtcp_add(
+	const struct worker *w, struct transport *t, uint32_t ssrc, uint32_t index);
+
+/** An index that srtcp_rx_check() passed was authentic. */
+void transport_rtcp_commit(
+	const struct worker *w, struct transport *t, struct rtcp_source *s, uint32_t index);
 
 /** The consumer of this transport that has this SSRC, or NULL. */
 struct consumer *transport_consumer_find(struct transport *t, uint32_t ssrc);

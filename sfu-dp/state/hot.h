@@ -58,18 +58,12 @@ static inline void state_rx_index(struct state_rx *rx, uint64_t index)
 	state_store(&rx->next, state_next(index));
 }
 
-static inline void state_rx_rtcp_index(struct state_rx *rx, uint32_t index)
-{
-	state_store(&rx->rtcp_next, state_next(index));
-}
-
 /** An SSRC begins to be followed in this place; what was here was retired first. */
 static inline void state_rx_begin(struct state_rx *rx, uint32_t ssrc)
 {
 	// Free until the last store.
 	state_store(&rx->id, 0);
 	state_store(&rx->next, state_guard(0));
-	state_store(&rx->rtcp_next, state_guard(0));
 	state_store(&rx->producer_generation, state_guard(0));
 	state_store(&rx->producer_index, state_guard(0));
 	for (unsigned i = 0; i < sizeof(rx->reserved) / sizeof(rx->reserved[0]); i++)
@@ -92,6 +86,21 @@ static inline void state_rx_bind(
 static inline void state_rx_over(struct state_rx *rx)
 {
 	state_store(&rx->id, state_guard(rx->id | STATE_RX_OVER));
+}
+
+/** A received SRTCP index became the highest authentic one. Before the packet goes on. */
+static inline void state_rtcp_index(struct state_rtcp *rtcp, uint32_t index)
+{
+	state_store(&rtcp->next, state_next(index));
+}
+
+/** An SSRC begins to send RTCP, with this index; what was here was retired first. */
+static inline void state_rtcp_begin(struct state_rtcp *rtcp, uint32_t ssrc, uint32_t index)
+{
+	// Free until the last store.
+	state_store(&rtcp->id, 0);
+	state_rtcp_index(rtcp, index);
+	state_store(&rtcp->id, state_guard(ssrc | STATE_RX_USED));
 }
 
 /** An SSRC that is followed no more and must not come again; place counts from 0. */

@@ -8,7 +8,7 @@
  *   slots[kind]       32 each   which objects there are
  *   bodies[kind]     256 each   the command that made each (struct sfu_command)
  *   egress            64 per consumer    written by the owner of its transport
- *   transports      8896 per transport   written by its owner
+ *   transports     12992 per transport   written by its owner
  *
  * A process may die after any store, so everything is one of two kinds:
  *
@@ -29,7 +29,7 @@
 #include "shared/command.h"
 
 #define STATE_MAGIC 0x3145544154534653ull /* "SFSTATE1" */
-#define STATE_VERSION 3u
+#define STATE_VERSION 4u
 #define STATE_HEADER_BYTES 4096u
 
 /** Kinds of records: those of enum sfu_object_kind, and the keys of a transport. */
@@ -38,6 +38,7 @@
 
 #define STATE_TUPLES 8u
 #define STATE_RX_STREAMS 32u
+#define STATE_RTCP_SOURCES 256u
 #define STATE_RETIRED 224u
 #define STATE_CHECKS 512u
 /** Transport-wide numbers are stored this far ahead: a jump after a death costs nothing. */
@@ -99,19 +100,24 @@ struct state_egress {
 	uint64_t about; /* not guarded, only a hint: last timestamp | packets << 32 */
 };
 
-/** One received SSRC; all guarded. */
+/** One received SSRC of RTP; all guarded. */
 struct state_rx {
 	uint64_t id; /* SSRC | encoding << 32 | flags << 40; a plain 0 = free */
 	uint64_t next; /* highest authenticated index + 1; 0 = none yet */
-	uint64_t rtcp_next; /* the same of SRTCP */
 	uint64_t producer_index;
 	uint64_t producer_generation; /* 0 = not bound */
-	uint64_t reserved[3];
+	uint64_t reserved[4];
 };
 
 #define STATE_RX_USED (UINT64_C(1) << 40)
 #define STATE_RX_RTX (UINT64_C(1) << 41) /* retransmissions of the encoding */
 #define STATE_RX_OVER (UINT64_C(1) << 42) /* another SSRC feeds the encoding now */
+
+/** One received SSRC of RTCP; all guarded. */
+struct state_rtcp {
+	uint64_t id; /* SSRC | STATE_RX_USED; a plain 0 = free */
+	uint64_t next; /* highest authenticated SRTCP index + 1 */
+};
 
 /** A validated tuple. A wrong sum is no damage: it is then as if it had not been learnt. */
 struct state_tuple {
@@ -139,6 +145,7 @@ struct state_transport {
 	uint64_t reserved2[31];
 	/* guarded: transaction << 16 | source (path/ice_memory.c), a ring; a plain 0 = free */
 	uint64_t checks[STATE_CHECKS];
+	struct state_rtcp rtcp[STATE_RTCP_SOURCES];
 };
 
 #define STATE_PATH_VALIDATED 0x100u
@@ -149,8 +156,9 @@ _Static_assert(sizeof(struct state_header) <= STATE_HEADER_BYTES, "state layout"
 _Static_assert(sizeof(struct state_slot) == 32, "state layout");
 _Static_assert(sizeof(struct state_egress) == 64, "state layout");
 _Static_assert(sizeof(struct state_rx) == 64, "state layout");
+_Static_assert(sizeof(struct state_rtcp) == 16, "state layout");
 _Static_assert(sizeof(struct state_tuple) == 80, "state layout");
-_Static_assert(sizeof(struct state_transport) == 8896, "state layout");
+_Static_assert(sizeof(struct state_transport) == 12992, "state layout");
 
 /* Guarded words */
 

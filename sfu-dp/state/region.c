@@ -236,6 +236,11 @@ static bool rx_ok(const struct state_rx *rx)
 	return !rx->id || words_ok(&rx->id, sizeof(*rx) / sizeof(uint64_t));
 }
 
+static bool rtcp_ok(const struct state_rtcp *rtcp)
+{
+	return !rtcp->id || words_ok(&rtcp->id, sizeof(*rtcp) / sizeof(uint64_t));
+}
+
 /** Words of which a plain 0 was never written. */
 static bool words_ok_or_fresh(const uint64_t *word, unsigned count)
 {
@@ -259,6 +264,10 @@ static bool transport_ok(const struct state *s, uint32_t index)
 	}
 	for (unsigned i = 0; i < STATE_RX_STREAMS; i++) {
 		if (!rx_ok(&t->rx[i]))
+			return false;
+	}
+	for (unsigned i = 0; i < STATE_RTCP_SOURCES; i++) {
+		if (!rtcp_ok(&t->rtcp[i]))
 			return false;
 	}
 	return words_ok_or_fresh(&t->checks_next, 1) && words_ok_or_fresh(t->checks, STATE_CHECKS);

@@ -7,6 +7,7 @@
 
 _Static_assert(STATE_TUPLES == TRANSPORT_TUPLES, "state layout");
 _Static_assert(STATE_RX_STREAMS == TRANSPORT_STREAMS, "state layout");
+_Static_assert(STATE_RTCP_SOURCES == TRANSPORT_RTCP_SOURCES, "state layout");
 _Static_assert(STATE_RETIRED == TRANSPORT_RETIRED, "state layout");
 _Static_assert(sizeof(struct tuple) == 40 && sizeof(struct l2_path) == 12, "state layout");
 
@@ -144,10 +145,6 @@ static void rx_restore(struct rx_stream *to, struct state_rx *from)
 		to->srtp.highest = index_of(state_value(from->next));
 		memset(to->srtp.window, 0xff, sizeof(to->srtp.window));
 	}
-	if (state_value(from->rtcp_next)) {
-		to->srtcp.highest = (uint32_t)index_of(state_value(from->rtcp_next));
-		memset(to->srtcp.window, 0xff, sizeof(to->srtcp.window));
-	}
 }
 
 static bool rx_is_among(const struct state_transport *saved, unsigned count, uint64_t id)
@@ -190,6 +187,23 @@ static void streams_restore(struct transport *t)
 	}
 }
 
+/** As after rx_restore(): nothing up to the highest passes. Each where it was: places may be free. */
+static void rtcp_sources_restore(struct transport *t, uint64_t died_us)
+{
+	for (unsigned i = 0; i < STATE_RTCP_SOURCES; i++) {
+		const struct state_rtcp *from = &t->saved->rtcp[i];
+		struct rtcp_source *to = &t->rtcp_source[i];
+
+		if (!from->id)
+			continue;
+		t->rtcp_source_ssrc[i] = (uint32_t)state_value(from->id);
+		to->srtcp.highest = (uint32_t)index_of(state_value(from->next));
+		memset(to->srtcp.window, 0xff, sizeof(to->srtcp.window));
+		to->last_us = died_us ? died_us : 1;
+		t->rtcp_source_count = i + 1;
+	}
+}
+
 void restore_transport(struct state *s, struct transport *t, uint64_t handle)
 {
 	struct state_transport *saved = &s->transports[sfu_handle_index(handle)];
@@ -209,6 +223,7 @@ void restore_transport(struct state *s, struct transport *t, uint64_t handle)
 	t->twcc_seq = (uint16_t)state_value(saved->twcc_next);
 	tuples_restore(t);
 	streams_restore(t);
+	rtcp_sources_restore(t, s->header->alive_us);
 	owner = state_value(saved->owner);
 	if (owner)
 		atomic_store_explicit(&t->owner, (uint8_t)(owner - 1), memory_order_relaxed);

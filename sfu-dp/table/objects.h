@@ -35,8 +35,13 @@
 
 /** Validated tuples of one transport (webrtc.md 1: mediasoup keeps 8). */
 #define TRANSPORT_TUPLES 8u
-/** SSRCs followed per transport at a time, RTP and RTCP sources together. */
+/** SSRCs that send RTP, followed per transport at a time. */
 #define TRANSPORT_STREAMS 32u
+/**
+ * SSRCs that send RTCP, the same: those, and what else a client speaks under. Some receivers (Firefox,
+ * aiortc) have an SSRC of their own for each stream that they take.
+ */
+#define TRANSPORT_RTCP_SOURCES 256u
 /** SSRCs per transport that were followed and never will be again: their replay state is gone. */
 #define TRANSPORT_RETIRED 224u
 
@@ -109,7 +114,7 @@ struct rtcp_reference {
 	uint32_t ntp_mid;
 };
 
-/** One received SSRC of a transport. Owner. */
+/** One SSRC of a transport that sends RTP. Owner. */
 struct rx_stream {
 	struct state_rx *saved; /* its place in the stream state */
 	uint32_t ssrc;
@@ -117,8 +122,7 @@ struct rx_stream {
 	uint8_t encoding;
 	uint8_t payload_type; /* last seen, for the clock rate */
 	uint8_t rtx; /* retransmissions of the encoding: accepted, not forwarded */
-	uint64_t producer; /* handle, 0 = not bound (RTCP source, or its producer is gone) */
-	struct srtcp_rx_stream srtcp;
+	uint64_t producer; /* handle, 0 = not bound */
 	struct srtp_rx_stream srtp;
 	struct reception rtp; /* for our receiver reports */
 	uint64_t bytes;
@@ -127,6 +131,12 @@ struct rx_stream {
 	uint32_t sr_rtp;
 	uint64_t sr_us; /* when it came; 0 = none yet */
 	uint64_t last_us;
+};
+
+/** One SSRC of a transport that sends RTCP, whether it sends RTP as well or not. Owner. */
+struct rtcp_source {
+	struct srtcp_rx_stream srtcp;
+	uint64_t last_us; /* last authentic packet; 0 = free */
 };
 
 /** Immutable lists published by programme; freed after quiescence. */
@@ -228,6 +238,9 @@ struct transport {
 	uint32_t retired_count;
 	_Alignas(64) struct rx_stream streams[TRANSPORT_STREAMS];
 	uint32_t retired_ssrc[TRANSPORT_RETIRED];
+	_Alignas(64) uint32_t rtcp_source_ssrc[TRANSPORT_RTCP_SOURCES]; /* apart: searched first */
+	struct rtcp_source rtcp_source[TRANSPORT_RTCP_SOURCES];
+	uint32_t rtcp_source_count; /* none is used behind them */
 	/* bandwidth feedback (path/feedback.c) */
 	uint32_t feedback_ssrc; /* the client's stream that it is sent about */
 	uint8_t feedback_waits; /* in the worker's list of what is due */

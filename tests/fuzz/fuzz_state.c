@@ -46,6 +46,7 @@ static void *whole(size_t bytes)
 	put(&s, SFU_CMD_PUT_CONSUMER, 0);
 	state_egress_index(&s.egress[0], 1000, 1, 1);
 	state_rx_begin(&s.transports[0].rx[0], 5);
+	state_rtcp_begin(&s.transports[0].rtcp[0], 5, 0);
 	state_ssrc_over(&s.transports[0], 7);
 	state_heeded(&s.transports[0], 9);
 	if (state_check(memory, bytes, &limits) != STATE_OK)

@@ -122,6 +122,7 @@ struct picture {
 		uint8_t ufrag[SFU_UFRAG_BYTES];
 		uint32_t keyed, rtcp_next, rx_ssrc;
 		uint64_t rx_index;
+		uint32_t rtcp_source, rtcp_index;
 	} transport[TRANSPORTS];
 	uint32_t producer_flags[PRODUCERS];
 	struct {
@@ -176,6 +177,8 @@ static void picture_take(struct world *w, struct picture *out)
 		out->transport[i].rtcp_next = t->srtcp_tx.next;
 		out->transport[i].rx_ssrc = t->streams[0].ssrc;
 		out->transport[i].rx_index = t->streams[0].srtp.highest;
+		out->transport[i].rtcp_source = t->rtcp_source_ssrc[1];
+		out->transport[i].rtcp_index = t->rtcp_source[1].srtcp.highest;
 	}
 	for (unsigned i = 0; i < PRODUCERS; i++) {
 		if (atomic_load(&o->producers[i].handle) != 0)
@@ -342,6 +345,9 @@ static void flow(uint8_t *region, uint64_t round)
 			state_rx_begin(&t->rx[0], 1000 + i);
 		state_rx_index(&t->rx[0], 3000 * round + i);
 		state_store(&t->owner, state_guard(1 + i % 2));
+		if (t->rtcp[1].id == 0)
+			state_rtcp_begin(&t->rtcp[1], 2000 + i, 0);
+		state_rtcp_index(&t->rtcp[1], (uint32_t)(4000 * round + i));
 		state_rtcp_next(t, (uint32_t)(10 * round + i));
 	}
 }

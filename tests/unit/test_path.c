@@ -6,6 +6,7 @@
 #include "sfu-dp/proto/rtcp.h"
 #include "sfu-dp/proto/rtp.h"
 #include "sfu-dp/proto/rtp_ext.h"
+#include "sfu-dp/state/hot.h"
 #include "shared/event.h"
 #include "tests/support/dp_world.h"
 
@@ -1432,6 +1433,191 @@ static void forged_and_replayed_rtcp_is_dropped(void **state)
 	call_close(&call);
 }
 
+/* --- who receives, and speaks under SSRCs that send nothing --- */
+
+/** SSRCs under which Bob reports: a receiver may have one for each stream that it takes. */
+#define REPORTER(i) (0x50000000u + (i))
+
+static size_t rr_from(uint8_t *out, size_t cap, uint32_t ssrc, int32_t lost)
+{
+	struct rtcp_report_block block = {.ssrc = BOB_SSRC, .cumulative_lost = lost};
+
+	return rtcp_encode_rr(out, cap, ssrc, &block, 1);
+}
+
+/** Bob reports under this SSRC; whether it came to his consumer. */
+static bool bob_reports(struct call *call, uint32_t ssrc)
+{
+	static int32_t lost;
+	const struct consumer *c = consumer_find(&call->w->objects, sfu_handle_make(0, 1));
+	uint8_t rr[64];
+
+	world_rtcp(call->w, call->at, &call->bob, rr, rr_from(rr, sizeof(rr), ssrc, ++lost));
+	return c->report_lost == lost;
+}
+
+/** The same, and what was sent. */
+static size_t bob_reports_sealed(struct call *call, uint32_t ssrc, uint8_t sealed[128])
+{
+	int len = (int)rr_from(sealed, 64, ssrc, 0);
+
+	assert_int_equal(srtp_protect_rtcp(call->bob.out, sealed, &len), srtp_err_status_ok);
+	world_receive(call->w, call->at, &call->bob.at, sealed, (size_t)len);
+	return (size_t)len;
+}
+
+static void streams_pass(struct call *call, unsigned seconds)
+{
+	for (unsigned i = 0; i < seconds; i++) {
+		alice_sends(call);
+		world_check(call->w, call->at, &call->alice, false);
+		world_check(call->w, call->at, &call->bob, false);
+		world_pass(call->w, SECOND, 500 * MS);
+		world_forget(call->w);
+	}
+}
+
+/** Firefox with 17 people: 34 streams, and an SSRC of its own for the reports about each. */
+static void a_receiver_may_report_under_many_ssrcs(void **state)
+{
+	const unsigned count = 40;
+	struct call call;
+	uint8_t pli[16];
+
+	(void)state;
+	call_open(&call, 1, false, SFU_SRTP_AEAD_AES_128_GCM);
+	streams_pass(&call, 3);
+	for (unsigned round = 0; round < 3; round++) {
+		for (uint32_t i = 0; i < count; i++)
+			assert_true(bob_reports(&call, REPORTER(i)));
+	}
+	world_forget(call.w);
+	world_rtcp(call.w, 0, &call.bob, pli,
+		rtcp_encode_pli(pli, sizeof(pli), REPORTER(count - 1), BOB_SSRC));
+	world_pass(call.w, 100 * MS, 10 * MS);
+	assert_int_equal(plis(&call), 1);
+	assert_int_equal(world_drops(call.w, DROP_srtp_ssrc_limit), 0);
+	call_close(&call);
+}
+
+/** In a call of an hour people come and go: 40 streams at a time, ten of them others each 90 s. */
+static void who_reports_comes_and_goes(void **state)
+{
+	const unsigned at_a_time = 40, steps = 40;
+	uint8_t old[128], first_pli[16];
+	size_t old_len;
+	struct call call;
+
+	(void)state;
+	call_open(&call, 1, false, SFU_SRTP_AEAD_AES_128_GCM);
+	alice_sends(&call);
+	old_len = bob_reports_sealed(&call, REPORTER(0), old);
+	for (uint32_t step = 0; step < steps; step++) {
+		for (unsigned k = 0; k < 3; k++) {
+			for (uint32_t i = 0; i < at_a_time; i++)
+				assert_true(bob_reports(&call, REPORTER(10 * step + i)));
+			call.w->now_us += 29 * SECOND;
+			streams_pass(&call, 1);
+		}
+	}
+	assert_int_equal(world_drops(call.w, DROP_srtp_ssrc_limit), 0);
+	// The first gave way to others, and its replay window with it: nothing of it is taken any more.
+	world_receive(call.w, 0, &call.bob.at, old, old_len);
+	world_rtcp(call.w, 0, &call.bob, first_pli,
+		rtcp_encode_pli(first_pli, sizeof(first_pli), REPORTER(0), BOB_SSRC));
+	assert_int_equal(world_drops(call.w, DROP_srtp_ssrc), 2);
+	// One that was silent for long, but whose place nobody needed, goes on.
+	assert_true(bob_reports(&call, REPORTER(10 * steps - 60)));
+	call.w = world_die(call.w, 1);
+	assert_non_null(call.w);
+	world_receive(call.w, 0, &call.bob.at, old, old_len);
+	assert_int_equal(world_drops(call.w, DROP_srtp_ssrc), 1);
+	world_client_end(&call.alice);
+	world_client_end(&call.bob);
+	world_client_end(&call.carol);
+	world_close(call.w);
+}
+
+/** No more than there are places for; who is silent for half a minute makes room, and nobody else. */
+static void whose_reports_are_followed_is_bounded(void **state)
+{
+	struct state_transport *saved;
+	struct transport *t;
+	uint8_t forged[128];
+	int len;
+	struct call call;
+
+	(void)state;
+	call_open(&call, 1, false, SFU_SRTP_AEAD_AES_128_GCM);
+	alice_sends(&call);
+	t = transport_find(&call.w->objects, call.bob.handle);
+	// Not authentic: nothing is kept of it.
+	len = (int)rr_from(forged, 64, REPORTER(1000), 0);
+	assert_int_equal(srtp_protect_rtcp(call.bob.out, forged, &len), srtp_err_status_ok);
+	forged[len - 6] ^= 1;
+	world_receive(call.w, 0, &call.bob.at, forged, (size_t)len);
+	assert_int_equal(world_drops(call.w, DROP_srtcp_auth), 1);
+	assert_int_equal(t->rtcp_source_count, 0);
+	assert_true(bob_reports(&call, REPORTER(0)));
+	streams_pass(&call, 10);
+	for (uint32_t i = 1; i < TRANSPORT_RTCP_SOURCES; i++)
+		assert_true(bob_reports(&call, REPORTER(i)));
+	streams_pass(&call, 19);
+	assert_false(bob_reports(&call, REPORTER(2000)));
+	assert_int_equal(world_drops(call.w, DROP_srtp_ssrc_limit), 1);
+	streams_pass(&call, 2);
+	// The first makes room, but not for what is not authentic.
+	world_receive(call.w, 0, &call.bob.at, forged, (size_t)len);
+	assert_int_equal(world_drops(call.w, DROP_srtcp_auth), 2);
+	assert_int_equal(t->retired_count, 0);
+	assert_true(bob_reports(&call, REPORTER(2000)));
+	assert_int_equal(t->retired_count, 1);
+	assert_false(bob_reports(&call, REPORTER(0)));
+	assert_int_equal(world_drops(call.w, DROP_srtp_ssrc), 1);
+	assert_false(bob_reports(&call, REPORTER(2001)));
+	assert_int_equal(world_drops(call.w, DROP_srtp_ssrc_limit), 2);
+	assert_true(bob_reports(&call, REPORTER(7)));
+	// Death between one that goes and one that comes in its place.
+	saved = t->saved;
+	state_retire(saved, 1, REPORTER(5));
+	state_store(&saved->rtcp[5].id, 0);
+	call.w = world_die(call.w, 1);
+	assert_non_null(call.w);
+	assert_false(bob_reports(&call, REPORTER(5)));
+	assert_true(bob_reports(&call, REPORTER(2002)));
+	assert_false(bob_reports(&call, REPORTER(2003)));
+	for (uint32_t i = 6; i < TRANSPORT_RTCP_SOURCES; i++)
+		assert_true(bob_reports(&call, REPORTER(i)));
+	world_client_end(&call.alice);
+	world_client_end(&call.bob);
+	world_client_end(&call.carol);
+	world_close(call.w);
+}
+
+static void no_report_of_before_a_death_is_taken_again(void **state)
+{
+	const unsigned count = 40;
+	uint8_t old[128];
+	size_t old_len = 0;
+	struct call call;
+
+	(void)state;
+	call_open(&call, 1, false, SFU_SRTP_AEAD_AES_128_GCM);
+	alice_sends(&call);
+	for (uint32_t i = 0; i < count; i++)
+		old_len = bob_reports_sealed(&call, REPORTER(i), old);
+	call.w = world_die(call.w, 1);
+	assert_non_null(call.w);
+	world_receive(call.w, 0, &call.bob.at, old, old_len);
+	assert_int_equal(world_drops(call.w, DROP_srtcp_replay), 1);
+	for (uint32_t i = 0; i < count; i++)
+		assert_true(bob_reports(&call, REPORTER(i)));
+	world_client_end(&call.alice);
+	world_client_end(&call.bob);
+	world_client_end(&call.carol);
+	world_close(call.w);
+}
+
 /* --- all kinds of junk --- */
 
 static void junk_is_counted_and_never_answered(void **state)
@@ -1657,6 +1843,10 @@ int main(void)
 		cmocka_unit_test(key_frame_requests_are_merged),
 		cmocka_unit_test(feedback_with_a_broken_tail_does_no_harm),
 		cmocka_unit_test(forged_and_replayed_rtcp_is_dropped),
+		cmocka_unit_test(a_receiver_may_report_under_many_ssrcs),
+		cmocka_unit_test(who_reports_comes_and_goes),
+		cmocka_unit_test(whose_reports_are_followed_is_bounded),
+		cmocka_unit_test(no_report_of_before_a_death_is_taken_again),
 		cmocka_unit_test(junk_is_counted_and_never_answered),
 		cmocka_unit_test(a_call_outlives_the_process),
 		cmocka_unit_test(what_stood_still_at_a_death_goes_on_without_a_gap),

@@ -171,16 +171,18 @@ static void assert_no_trace(const void *memory, const void *secret, size_t len)
 static void sizes_are_what_they_were(void **state)
 {
 	(void)state;
-	assert_int_equal(STATE_VERSION, 3);
+	assert_int_equal(STATE_VERSION, 4);
 	assert_int_equal(sizeof(struct state_slot), 32);
 	assert_int_equal(sizeof(struct state_egress), 64);
 	assert_int_equal(sizeof(struct state_rx), 64);
 	assert_int_equal(sizeof(struct state_tuple), 80);
-	assert_int_equal(sizeof(struct state_transport), 8896);
+	assert_int_equal(sizeof(struct state_rtcp), 16);
+	assert_int_equal(sizeof(struct state_transport), 12992);
 	assert_int_equal(offsetof(struct state_egress, next), 8);
 	assert_int_equal(offsetof(struct state_transport, rx), 2496);
 	assert_int_equal(offsetof(struct state_transport, checks_next), 4544);
 	assert_int_equal(offsetof(struct state_transport, checks), 4800);
+	assert_int_equal(offsetof(struct state_transport, rtcp), 8896);
 	assert_int_equal(offsetof(struct state_header, done), 200);
 }
 
@@ -282,7 +284,9 @@ static void *in_a_call(struct state *s)
 	state_rx_begin(&t->rx[0], 0x99887766);
 	state_rx_bind(&t->rx[0], 0x99887766, handle(0, 1), 1, 0);
 	state_rx_index(&t->rx[0], 123456);
-	state_rx_rtcp_index(&t->rx[0], 17);
+	state_rtcp_begin(&t->rtcp[0], 0x99887766, 17);
+	state_rtcp_begin(&t->rtcp[2], 0x99887767, 0);
+	state_rtcp_index(&t->rtcp[2], 18);
 	t->tuple[0].id = 3;
 	t->tuple[0].last_check_us = 1;
 	memset(t->tuple[0].tuple, 9, sizeof(t->tuple[0].tuple));
@@ -302,6 +306,7 @@ struct adopted {
 	uint64_t head[8];
 	uint64_t retired[3];
 	struct state_rx rx[2];
+	struct state_rtcp rtcp[STATE_RTCP_SOURCES];
 	uint64_t checks_next;
 	uint64_t checks[STATE_CHECKS];
 };
@@ -318,6 +323,10 @@ static void adopted_take(const struct state *s, struct adopted *out)
 	}
 	memcpy(out->head, &s->transports[0], sizeof(out->head));
 	memcpy(out->retired, s->transports[0].retired, sizeof(out->retired));
+	for (unsigned i = 0; i < STATE_RTCP_SOURCES; i++) {
+		if (s->transports[0].rtcp[i].id)
+			out->rtcp[i] = s->transports[0].rtcp[i];
+	}
 	out->checks_next = s->transports[0].checks_next;
 	memcpy(out->checks, s->transports[0].checks, sizeof(out->checks));
 }
