@@ -172,6 +172,8 @@ static void binding_commit(struct transport *t, struct rx_stream *stream, const 
 		b->producer->source_change++;
 		recover_restart(b->producer, b->encoding);
 		b->producer->shut_index[b->encoding] = 0;
+		memset(&b->producer->frame_meter[b->encoding], 0,
+			sizeof(b->producer->frame_meter[b->encoding]));
 		// The old source's sender reports say nothing about the new one.
 		atomic_store_explicit(
 			&b->producer->clock[b->encoding].at_us, 0, memory_order_relaxed);

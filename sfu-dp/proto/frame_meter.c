@@ -4,6 +4,8 @@
 /** A frame of so many usual ones is taken for a key frame (it holds the whole picture). */
 #define KEY_TIMES 3u
 #define RATE_US 1000000u
+/** Nothing is late by more than these ten seconds of a video clock: the stream has begun anew. */
+#define LATE_MOST_TICKS 900000
 
 static void frame_end(struct frame_meter *m)
 {
@@ -45,17 +47,18 @@ static void rate_count(struct frame_meter *m, uint32_t bytes, uint64_t now_us)
 bool frame_meter_packet(struct frame_meter *m, uint32_t timestamp, uint32_t bytes,
 	enum frame_kind kind, uint64_t now_us)
 {
+	int32_t ahead = (int32_t)(timestamp - m->timestamp);
 	bool was_key;
 
 	rate_count(m, bytes, now_us);
-	if (!m->begun || (int32_t)(timestamp - m->timestamp) > 0) {
+	if (!m->begun || ahead > 0 || ahead < -LATE_MOST_TICKS) {
 		if (m->begun)
 			frame_end(m);
 		m->begun = true;
 		m->timestamp = timestamp;
 		m->bytes = 0;
 		m->key = m->named = false;
-	} else if (timestamp != m->timestamp) {
+	} else if (ahead) {
 		return false; // late, of a frame that has been judged
 	}
 	m->bytes += bytes;

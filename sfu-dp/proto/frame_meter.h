@@ -43,7 +43,8 @@ struct frame_meter {
 };
 
 /**
- * Note a packet.
+ * Note a packet. One whose timestamp is behind that of the frame under way is late and of no frame that
+ * is still judged; behind by more than ten seconds at 90 kHz it begins a frame.
  * @param bytes  of payload
  * @return true once per key frame: with the first packet that shows that it is one
  */

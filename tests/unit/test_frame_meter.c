@@ -76,6 +76,29 @@ static void late_packets_and_the_wrap_confuse_nothing(void **state)
 	assert_int_equal(m.key_bytes, 1000);
 }
 
+/** Also where the difference of 32 bits says so after a pause of hours. */
+static void a_long_step_back_is_no_late_packet(void **state)
+{
+	struct frame_meter m = {0};
+
+	(void)state;
+	assert_true(frame_meter_packet(&m, 4000000000u, 1000, FRAME_KEY, SECOND));
+	assert_false(frame_meter_packet(&m, 4000003000u, 1000, FRAME_OTHER, SECOND + 1));
+	// Late by less than ten seconds.
+	assert_false(frame_meter_packet(&m, 4000003000u - 890000, 1000, FRAME_KEY, SECOND + 2));
+	assert_int_equal(m.timestamp, 4000003000u);
+	assert_true(frame_meter_packet(&m, 4000003000u - 910000, 1000, FRAME_KEY, SECOND + 3));
+	assert_int_equal(m.timestamp, 4000003000u - 910000);
+	assert_int_equal(m.bytes, 1000);
+	// What frames cost is known from before.
+	assert_int_equal(m.key_bytes, 1000);
+	assert_true(frame_meter_packet(
+		&m, m.timestamp + 0x80000001u, 1000, FRAME_KEY, 2 * (uint64_t)SECOND));
+	assert_true(frame_meter_packet(
+		&m, m.timestamp + 0x80000000u, 1000, FRAME_KEY, 3 * (uint64_t)SECOND));
+	assert_true(frame_meter_packet(&m, m.timestamp + 3000, 1000, FRAME_KEY, 4 * SECOND));
+}
+
 static void a_pause_is_no_low_rate(void **state)
 {
 	struct frame_meter m = {0};
@@ -159,6 +182,7 @@ int main(void)
 		cmocka_unit_test(a_key_frame_that_is_named_is_told_once),
 		cmocka_unit_test(without_a_name_the_size_tells),
 		cmocka_unit_test(late_packets_and_the_wrap_confuse_nothing),
+		cmocka_unit_test(a_long_step_back_is_no_late_packet),
 		cmocka_unit_test(a_pause_is_no_low_rate),
 		cmocka_unit_test(cheap_ones_come_twice_a_second),
 		cmocka_unit_test(dear_ones_take_half_of_the_time),

@@ -976,6 +976,46 @@ static void an_ssrc_is_learnt_by_mid_and_changed_by_it(void **state)
 	call_close(&call);
 }
 
+/** A source that takes over has timestamps of its own, behind those of the one before or not. */
+static void key_frames_of_another_source_are_seen(void **state)
+{
+	// Back by less than what the meter takes for a new start, by more, and forward.
+	static const uint32_t step[] = {(uint32_t)-5 * CLOCK, (uint32_t)-1000 * CLOCK, 5 * CLOCK};
+	static uint8_t big[1000];
+	struct sfu_command gone
+		= {.type = SFU_CMD_DELETE_PRODUCER, .handle = sfu_handle_make(0, 1)};
+	struct producer *producer;
+	uint64_t seen;
+	struct pkt_rtp p;
+	struct call call;
+
+	(void)state;
+	memcpy(big, media, sizeof(media));
+	for (unsigned k = 0; k < sizeof(step) / sizeof(step[0]); k++) {
+		call_open(&call, 1, true, SFU_SRTP_AEAD_AES_128_GCM);
+		// One like Alice's, but with an SSRC to learn.
+		assert_int_equal(world_apply(call.w, &gone), SFU_STATUS_OK);
+		put_producer(&call, 1, 1, 0, SFU_PRODUCER_E2EE);
+		producer = producer_find(&call.w->objects, sfu_handle_make(1, 1));
+		for (unsigned i = 0; i < 50; i++)
+			alice_sends(&call);
+		world_pass(call.w, SECOND, 100 * MS);
+		alice_sends(&call);
+		seen = producer->key_frames;
+		p = packet(&call);
+		p.ssrc = OTHER_SSRC;
+		p.seq = 60000;
+		p.timestamp += step[k];
+		p.payload = big;
+		p.payload_len = sizeof(big);
+		world_rtp(call.w, 0, &call.alice, &p);
+		world_turn(call.w);
+		assert_int_equal(producer->bound_ssrc[0], OTHER_SSRC);
+		assert_int_equal(producer->key_frames, seen + 1);
+		call_close(&call);
+	}
+}
+
 /** A screen shared and shared no more, a hundred times: each time a source of its own. */
 static void sources_come_and_go_without_end(void **state)
 {
@@ -1829,6 +1869,7 @@ int main(void)
 		cmocka_unit_test(an_old_key_is_in_order_until_the_grace_is_over),
 		cmocka_unit_test(a_paused_consumer_goes_on_without_a_gap),
 		cmocka_unit_test(an_ssrc_is_learnt_by_mid_and_changed_by_it),
+		cmocka_unit_test(key_frames_of_another_source_are_seen),
 		cmocka_unit_test(sources_come_and_go_without_end),
 		cmocka_unit_test(a_copy_that_the_port_cannot_carry_is_not_sent),
 		cmocka_unit_test(a_stream_crosses_the_rollover),
