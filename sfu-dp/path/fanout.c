@@ -22,6 +22,9 @@
 /** An encoding without a packet for so long is taken for stopped. */
 #define ENCODING_IDLE_US 1000000u
 
+/** A key frame that nothing tells from others may be there so long after it was asked for. */
+#define REQUEST_EFFECT_MS 500u
+
 /** So many copies ahead the consumer is fetched, and what it points to: once that is there itself. */
 #define PREFETCH_CONSUMER 8u
 #define PREFETCH_TRANSPORT 5u
@@ -156,8 +159,42 @@ void fanout_burst(struct worker *w, struct rte_mbuf **m, unsigned n)
 }
 
 /**
+ * Whether a frame that may be a key frame is taken for one. What an encoding begins with is one, if
+ * nothing was lost; later ones are once a request can have had its effect. Nothing is lost with an
+ * encoding that does not come any more.
+ */
+static bool starts_in_the_dark(
+	const struct worker *w, const struct consumer *c, const struct pkt *pkt)
+{
+	return pkt->start == PKT_START_FIRST
+	       || (pkt->start == PKT_START_UNKNOWN
+		       && ((uint32_t)(w->now_us / 1000) - c->switch_asked_ms >= REQUEST_EFFECT_MS
+			       || w->now_us - c->last_sent_us >= ENCODING_IDLE_US));
+}
+
+/**
+ * Whether a receiver may start with this packet of another encoding than the one it gets. A key frame
+ * is asked for once, and again with a frame that was taken on trust: the key frame may have gone by.
+ */
+static bool encoding_starts(
+	struct worker *w, struct consumer *c, struct producer *p, const struct pkt *pkt)
+{
+	if (pkt->start == PKT_START_KEY_FRAME)
+		return true;
+	if (c->switch_asked != pkt->encoding + 1) {
+		c->switch_asked = (uint8_t)(pkt->encoding + 1);
+		c->switch_asked_ms = (uint32_t)(w->now_us / 1000);
+		producer_want_key_frame(w->objects, p);
+	}
+	if (!starts_in_the_dark(w, c, pkt))
+		return false;
+	producer_want_key_frame(w->objects, p);
+	return true;
+}
+
+/**
  * Whether the consumer takes packets of this encoding now. A change of encoding waits for a packet
- * at which a receiver can start, and a key frame is asked for once.
+ * at which a receiver can start, and what it had goes on until then.
  */
 static bool encoding_passes(
 	struct worker *w, struct consumer *c, struct producer *p, const struct pkt *pkt)
@@ -177,13 +214,7 @@ static bool encoding_passes(
 	}
 	if (pkt->encoding == c->current_encoding)
 		return true;
-	if (pkt->encoding != target)
-		return false;
-	if (!c->switch_asked) {
-		c->switch_asked = 1;
-		producer_want_key_frame(w->objects, p);
-	}
-	if (pkt->start != PKT_START_KEY_FRAME && pkt->start != PKT_START_UNKNOWN)
+	if (pkt->encoding != target || !encoding_starts(w, c, p, pkt))
 		return false;
 	c->switch_asked = 0;
 	return true;

@@ -46,6 +46,7 @@ static enum frame_kind kind_of(const struct pkt *pkt)
 	switch (pkt->start) {
 	case PKT_START_KEY_FRAME:
 		return FRAME_KEY;
+	case PKT_START_FIRST:
 	case PKT_START_UNKNOWN:
 		return FRAME_GUESS;
 	default:

@@ -154,10 +154,11 @@ enum pkt_task {
 
 /** What a packet starts, as far as may be seen (webrtc.md 7). */
 enum pkt_start {
-	PKT_START_NOT = 0,
+	PKT_START_NOT = 0, /* no frame, or of H264 and AV1 one that is no key frame */
 	PKT_START_FRAME, /* a frame that is no key frame */
 	PKT_START_KEY_FRAME, /* a receiver can start here; every audio packet */
-	PKT_START_UNKNOWN, /* end-to-end encrypted, or a codec that we do not read */
+	PKT_START_FIRST, /* as UNKNOWN, and the source's first that came: most likely a key frame */
+	PKT_START_UNKNOWN, /* a frame: end-to-end encrypted, or of a codec that we do not read */
 };
 
 /** No frame begins in the packet, or it cannot be told. */

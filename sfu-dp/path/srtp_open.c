@@ -174,6 +174,7 @@ static void binding_commit(struct transport *t, struct rx_stream *stream, const 
 		b->producer->shut_index[b->encoding] = 0;
 		memset(&b->producer->frame_meter[b->encoding], 0,
 			sizeof(b->producer->frame_meter[b->encoding]));
+		b->producer->frame_edge[b->encoding].begun = 0;
 		// The old source's sender reports say nothing about the new one.
 		atomic_store_explicit(
 			&b->producer->clock[b->encoding].at_us, 0, memory_order_relaxed);
@@ -188,13 +189,43 @@ static void stream_count(struct rx_stream *s, const struct pkt *pkt, uint32_t cl
 	s->payload_type = pkt->rtp.payload_type;
 }
 
+/** Whether a frame of which nothing can be read begins here, as far as timestamps tell. */
+static bool frame_begins(struct frame_edge *e, const struct pkt *pkt)
+{
+	bool begins
+		= !e->begun || (pkt->index == e->index + 1 && pkt->rtp.timestamp != e->timestamp);
+
+	if (e->begun && pkt->index <= e->index)
+		return false;
+	e->index = pkt->index;
+	if (pkt->rtp.payload_len)
+		e->timestamp = pkt->rtp.timestamp;
+	return begins && pkt->rtp.payload_len;
+}
+
+/** Of an encoding that does not tell its key frames. */
+static enum pkt_start start_in_the_dark(struct frame_edge *e, const struct pkt *pkt, bool begins)
+{
+	bool first = !e->begun;
+
+	if (pkt->rtp.payload_len)
+		e->begun = 1;
+	if (!begins)
+		return PKT_START_NOT;
+	return first ? PKT_START_FIRST : PKT_START_UNKNOWN;
+}
+
 /**
- * Of the payload only what the packetiser wrote after encryption (webrtc.md 7).
+ * Of an end-to-end encrypted payload only what the packetiser wrote after encryption (webrtc.md 7).
  * @param frame_at  out: octets of it in front of a frame that begins here, else PKT_NO_FRAME
  */
-static enum pkt_start start_of(const struct producer *p, const uint8_t *payload, size_t len,
+static enum pkt_start start_of(struct producer *p, const struct pkt *pkt, const uint8_t *payload,
 	uint8_t codec, uint8_t *frame_at)
 {
+	struct frame_edge *edge = &p->frame_edge[pkt->encoding];
+	bool sealed = p->put.flags & SFU_PRODUCER_E2EE;
+	size_t len = pkt->rtp.payload_len;
+	bool key_frame;
 	struct vp8_desc vp8;
 	struct vp9_desc vp9;
 
@@ -211,16 +242,27 @@ static enum pkt_start start_of(const struct producer *p, const uint8_t *payload,
 			*frame_at = (uint8_t)vp9.len;
 		return vp9.key_frame_start ? PKT_START_KEY_FRAME : PKT_START_FRAME;
 	case SFU_CODEC_VP8:
-		if (vp8_desc_parse(payload, len, &vp8) != RTP_OK || !vp8.start_of_frame)
+		if (vp8_desc_parse(payload, len, &vp8) != RTP_OK)
 			return PKT_START_NOT;
-		*frame_at = vp8.len;
-		if (p->put.flags & SFU_PRODUCER_E2EE)
-			return PKT_START_UNKNOWN;
+		if (vp8.start_of_frame)
+			*frame_at = vp8.len;
+		if (sealed)
+			return start_in_the_dark(edge, pkt, vp8.start_of_frame);
+		if (!vp8.start_of_frame)
+			return PKT_START_NOT;
 		return vp8_key_frame_start(payload, len, &vp8) ? PKT_START_KEY_FRAME
 							       : PKT_START_FRAME;
+	case SFU_CODEC_H264:
+	case SFU_CODEC_AV1:
+		if (sealed)
+			break;
+		key_frame = codec == SFU_CODEC_H264 ? h264_key_frame_start(payload, len)
+						    : av1_key_frame_start(payload, len);
+		return key_frame ? PKT_START_KEY_FRAME : PKT_START_NOT;
 	default:
-		return PKT_START_UNKNOWN;
+		break;
 	}
+	return start_in_the_dark(edge, pkt, frame_begins(edge, pkt));
 }
 
 /** Verdict on an authentic packet: DROP_COUNT when it goes on to fanout. */
@@ -253,7 +295,7 @@ static unsigned opened(struct worker *w, struct transport *t, struct rte_mbuf *m
 	pkt->producer = stream->producer;
 	pkt->mapped_payload_type = p->mapped_payload_type[pt];
 	pkt->start = (uint8_t)start_of(
-		p, buf + pkt->rtp.payload_off, pkt->rtp.payload_len, p->codec[pt], &pkt->frame_at);
+		p, pkt, buf + pkt->rtp.payload_off, p->codec[pt], &pkt->frame_at);
 	return DROP_COUNT;
 }
 

@@ -249,3 +249,60 @@ void vp9_desc_rewrite(uint8_t *payload, size_t len, const struct vp9_desc *d, ui
 	rewrite_indices(payload, len, d->picture_id_bits, d->picture_id_off, picture_id,
 		d->has_tl0_pic_idx, d->tl0_off, tl0_pic_idx);
 }
+
+/* H264 */
+
+#define NAL_IDR 5
+#define NAL_SPS 7
+#define NAL_STAP_A 24
+#define NAL_FU_A 28
+
+// slice begins behind the header of the unit: first_mb_in_slice, in which 0 is a single 1 bit.
+static bool h264_unit_starts(uint8_t type, struct rcursor slice)
+{
+	if (type == NAL_IDR)
+		return rcursor_u8(&slice) & 0x80;
+	return type == NAL_SPS;
+}
+
+static bool h264_aggregate_starts(struct rcursor *c)
+{
+	while (rcursor_left(c)) {
+		size_t len = rcursor_be16(c);
+		const uint8_t *unit = rcursor_take(c, len);
+
+		if (!unit || !len)
+			return false;
+		if (h264_unit_starts(unit[0] & 0x1f, rcursor_init(unit + 1, len - 1)))
+			return true;
+	}
+	return false;
+}
+
+bool h264_key_frame_start(const uint8_t *payload, size_t len)
+{
+	struct rcursor c = rcursor_init(payload, len);
+	uint8_t type = rcursor_u8(&c) & 0x1f;
+	uint8_t fragment;
+
+	switch (type) {
+	case NAL_STAP_A:
+		return h264_aggregate_starts(&c);
+	case NAL_FU_A:
+		fragment = rcursor_u8(&c);
+		return fragment & 0x80 && h264_unit_starts(fragment & 0x1f, c);
+	default:
+		return h264_unit_starts(type, c);
+	}
+}
+
+/* AV1 */
+
+bool av1_key_frame_start(const uint8_t *payload, size_t len)
+{
+	struct rcursor c = rcursor_init(payload, len);
+	uint8_t aggregation = rcursor_u8(&c);
+
+	// Z: goes on with a unit of the packet before. N: first packet of a coded video sequence.
+	return rcursor_left(&c) && (aggregation & 0x88) == 0x08;
+}

@@ -7,9 +7,10 @@
 
 /**
  * @file
- * RTP packets (RFC 3550, 5.1) and the parts of VP8 and VP9 payloads a forwarder may look at: the
+ * RTP packets (RFC 3550, 5.1) and the parts of payloads a forwarder may look at: of VP8 and VP9 the
  * payload descriptors, which the packetiser adds after end-to-end encryption (RFC 7741, 4.2;
- * RFC 9628, 4.2). Pure functions over the caller's bytes; any lcore.
+ * RFC 9628, 4.2); of H264 and AV1, where nothing is encrypted, what tells a key frame (RFC 6184, 5.2;
+ * AV1 RTP, 4.4). Pure functions over the caller's bytes; any lcore.
  */
 
 /** Octets of the fixed header, before CSRCs and extension. */
@@ -179,6 +180,21 @@ enum rtp_status vp9_desc_parse(const uint8_t *payload, size_t len, struct vp9_de
 /** As vp8_desc_rewrite(). */
 void vp9_desc_rewrite(uint8_t *payload, size_t len, const struct vp9_desc *desc,
 	uint16_t picture_id, uint8_t tl0_pic_idx);
+
+/**
+ * Whether this packet starts an H264 key frame (RFC 6184, 5.2): a sequence parameter set, or the first
+ * slice of an IDR picture, alone (5.6), aggregated (STAP-A, 5.7.1) or as a first fragment (FU-A, 5.8).
+ * Reads the encoder's bytes: never call it for an end-to-end encrypted producer.
+ * @param payload  RTP payload in the clear, without padding
+ * @param len      octets of it; 0 starts nothing
+ */
+bool h264_key_frame_start(const uint8_t *payload, size_t len);
+
+/**
+ * Whether this packet starts a coded video sequence of AV1, which begins with a key frame: N of the
+ * aggregation header, which has no Z then (AV1 RTP, 4.4). As h264_key_frame_start().
+ */
+bool av1_key_frame_start(const uint8_t *payload, size_t len);
 
 /* Inline bodies */
 

@@ -280,6 +280,16 @@ struct frame_watch {
 	uint8_t verdict; /* enum epoch_verdict on it, for its other packets */
 };
 
+/**
+ * Where a frame of an encoding may begin that does not tell its key frames (path/srtp_open.c); of a
+ * codec that is not read at all, at a new timestamp behind a packet that is there. Owner.
+ */
+struct frame_edge {
+	uint64_t index; /* highest one that came */
+	uint32_t timestamp; /* of the last one with a payload */
+	uint8_t begun; /* there was a packet of the source that feeds the encoding */
+};
+
 /** Loss on the way from a client, of one encoding (path/recover.c). Owner of its transport. */
 struct recovery {
 	uint8_t delivered_kept; /* delivered is the stream's window with what was retransmitted:
@@ -332,6 +342,7 @@ struct producer {
 	uint64_t packets, bytes;
 	uint64_t key_frame_requests, key_frames; /* asked for, seen */
 	struct frame_watch frame[SFU_MAX_ENCODINGS]; /* path/epoch.c */
+	struct frame_edge frame_edge[SFU_MAX_ENCODINGS];
 	uint64_t frames, frames_stale, frames_unreadable; /* that began, of a known format */
 	uint8_t asking; /* in the worker's list of those of which packets are missing */
 	struct recovery recovery[SFU_MAX_ENCODINGS];
@@ -420,7 +431,7 @@ struct consumer {
 			   CONSUMER_ADOPTED */
 	uint8_t current_encoding;
 	uint8_t source_change; /* of the packets that the offsets were made for */
-	uint8_t switch_asked; /* key frame requested to change the encoding */
+	uint8_t switch_asked; /* encoding that a key frame was requested of, to change to, + 1 */
 	struct state_egress *saved; /* its place in the stream state */
 
 	/* owner of its transport */
@@ -438,6 +449,7 @@ struct consumer {
 	LIST_ENTRY(consumer) of_transport; /* programme */
 	LIST_ENTRY(consumer) of_producer; /* programme */
 	uint32_t report_rtt_us; /* owner */
+	uint32_t switch_asked_ms; /* when, with switch_asked; owner */
 	/* programme, before publication */
 	_Alignas(64) struct rtp_ext_map ext_map; /* producer's ids to these, of what is copied */
 	struct sfu_put_consumer put;

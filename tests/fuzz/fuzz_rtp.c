@@ -177,6 +177,10 @@ static void check_descriptors(const uint8_t *payload, size_t len)
 		REQUIRE(vp9_back.key_frame_start == vp9.key_frame_start);
 		REQUIRE(!memcmp(copy + vp9.len, payload + vp9.len, len - vp9.len));
 	}
+	memcpy(copy, payload, len);
+	REQUIRE(len || !(h264_key_frame_start(copy, len) || av1_key_frame_start(copy, len)));
+	h264_key_frame_start(copy, len);
+	av1_key_frame_start(copy, len);
 	REQUIRE(copy[len] == CANARY);
 	free(copy);
 }

@@ -363,6 +363,89 @@ static void test_vp9_fields(void **state)
 	assert_int_equal(copy[4], 0xa5);
 }
 
+/* In a copy of just that length, so that a sanitizer sees what is read behind it. */
+static bool key_frame_start(
+	bool (*starts)(const uint8_t *, size_t), const uint8_t *payload, size_t len)
+{
+	uint8_t *copy = malloc(len ? len : 1);
+	bool result;
+
+	assert_non_null(copy);
+	memcpy(copy, payload, len);
+	result = starts(copy, len);
+	free(copy);
+	return result;
+}
+
+static void test_h264_key_frame_start(void **state)
+{
+	static const struct {
+		const char *what;
+		uint8_t payload[16];
+		size_t len;
+		bool starts;
+	} rows[] = {
+		{"nothing", {0x65, 0x88}, 0, false},
+		{"first slice of an IDR picture", {0x65, 0x88, 0x84}, 3, true},
+		{"another slice of it", {0x65, 0x40, 0x84}, 3, false},
+		{"a slice without octets", {0x65, 0x88}, 1, false},
+		{"sequence parameter set", {0x67, 0x42, 0xe0, 0x1f}, 4, true},
+		{"picture parameter set", {0x68, 0xce, 0x3c, 0x80}, 4, false},
+		{"slice of another picture", {0x41, 0x9a, 0x00}, 3, false},
+		{"supplemental information", {0x06, 0x05, 0x01}, 3, false},
+		{"STAP-A: SPS, PPS", {0x78, 0, 4, 0x67, 0x42, 0xe0, 0x1f, 0, 2, 0x68, 0xce}, 11,
+			true},
+		{"STAP-A: PPS, SPS", {0x78, 0, 2, 0x68, 0xce, 0, 2, 0x67, 0x42}, 9, true},
+		{"STAP-A: PPS, IDR", {0x78, 0, 2, 0x68, 0xce, 0, 2, 0x65, 0x88}, 9, true},
+		{"STAP-A: two other slices", {0x78, 0, 2, 0x41, 0x9a, 0, 2, 0x41, 0x5a}, 9, false},
+		{"STAP-A: SPS that is cut", {0x78, 0, 4, 0x67, 0x42, 0xe0}, 6, false},
+		{"STAP-A: IDR without octets, then a slice", {0x78, 0, 1, 0x65, 0, 2, 0x88, 0x88},
+			8, false},
+		{"STAP-A: a unit without octets", {0x78, 0, 0, 0, 2, 0x67, 0x42}, 7, false},
+		{"STAP-A: half a length", {0x78, 0}, 2, false},
+		{"STAP-A: nothing", {0x78}, 1, false},
+		{"FU-A: begin of an IDR slice", {0x7c, 0x85, 0x88, 0x84}, 4, true},
+		{"FU-A: begin of another of its slices", {0x7c, 0x85, 0x40}, 3, false},
+		{"FU-A: its middle", {0x7c, 0x05, 0x88, 0x84}, 4, false},
+		{"FU-A: its end", {0x7c, 0x45, 0x88, 0x84}, 4, false},
+		{"FU-A: begin of an SPS", {0x7c, 0x87, 0x42}, 3, true},
+		{"FU-A: begin of another slice", {0x5c, 0x81, 0x9a}, 3, false},
+		{"FU-A: cut", {0x7c}, 1, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		if (key_frame_start(h264_key_frame_start, rows[i].payload, rows[i].len)
+			!= rows[i].starts)
+			fail_msg("%s", rows[i].what);
+	}
+}
+
+static void test_av1_key_frame_start(void **state)
+{
+	static const struct {
+		const char *what;
+		uint8_t payload[4];
+		size_t len;
+		bool starts;
+	} rows[] = {
+		{"nothing", {0x18}, 0, false},
+		{"nothing behind the header", {0x18}, 1, false},
+		{"one unit, new sequence", {0x18, 0x0a, 0x0b}, 3, true},
+		{"new sequence, goes on in the next packet", {0x68, 0x0a, 0x0b}, 3, true},
+		{"one unit", {0x10, 0x32, 0x0b}, 3, false},
+		{"goes on with a unit", {0x90, 0x32, 0x0b}, 3, false},
+		{"says both, which contradicts itself", {0x98, 0x0a, 0x0b}, 3, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		if (key_frame_start(av1_key_frame_start, rows[i].payload, rows[i].len)
+			!= rows[i].starts)
+			fail_msg("%s", rows[i].what);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -377,6 +460,8 @@ int main(void)
 		cmocka_unit_test(test_vp9_forms),
 		cmocka_unit_test(test_vp9_structure_cut),
 		cmocka_unit_test(test_vp9_fields),
+		cmocka_unit_test(test_h264_key_frame_start),
+		cmocka_unit_test(test_av1_key_frame_start),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
