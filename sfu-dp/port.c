@@ -322,6 +322,12 @@ bool port_turn(struct port *p, uint64_t now_us, struct tie_held *held)
 	return p->memif && memif_turn(p->memif, now_us, held);
 }
 
+void port_unblock(struct port *p)
+{
+	if (p->memif)
+		memif_unblock(p->memif);
+}
+
 void port_release(struct port *p)
 {
 	if (p->memif)

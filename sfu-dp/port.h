@@ -94,6 +94,9 @@ void port_begin(struct port *p, struct rte_rcu_qsbr *qsbr);
 /** Housekeeping's part, each turn. True: a successor needs what *held says now. */
 bool port_turn(struct port *p, uint64_t now_us, struct tie_held *held);
 
+/** No worker stays in port_send(), whatever the other end does: while they are waited for. Housekeeping. */
+void port_unblock(struct port *p);
+
 /** Another process goes on with it; workers no longer poll. */
 void port_release(struct port *p);
 

@@ -228,8 +228,10 @@ void workers_stop(struct worker *workers, unsigned count)
 	}
 	for (unsigned i = 0; i < count; i++) {
 		// The EAL would spin, and the worker may want this processor.
-		while (rte_eal_get_lcore_state(workers[i].lcore) == RUNNING)
+		while (rte_eal_get_lcore_state(workers[i].lcore) == RUNNING) {
+			port_unblock(workers[i].port);
 			usleep(50);
+		}
 		rte_eal_wait_lcore(workers[i].lcore);
 	}
 }

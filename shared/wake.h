@@ -5,7 +5,10 @@
  */
 #pragma once
 
-/** Take what was announced; never blocks. The sleeper's thread. */
+/**
+ * Take what was announced, which lets go who waits for room in the counter; never blocks. The sleeper's
+ * thread, or one that frees another from a sleeper that means harm.
+ */
 void sfu_wake_drain(int fd);
 
 /**

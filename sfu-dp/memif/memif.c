@@ -48,8 +48,9 @@ struct memif {
 	int unfit; /* of a connection that others had and that is of no use here; -1 = none */
 	int region; /* memfd of memory */
 	uint8_t *memory; /* NULL = none yet */
+	bool is_given; /* a server has region and eventfds: no other gets these */
 	ino_t inode; /* of the memfd */
-	uint64_t token; /* of the grace period after which the rings may be cleared */
+	uint64_t token; /* of the grace period after which the memory may go */
 	bool waits; /* for it */
 	uint64_t since_us, look_us;
 	uint64_t connects;
@@ -170,6 +171,7 @@ static void memory_forget(struct memif *m)
 	if (m->memory)
 		munmap(m->memory, memif_region_bytes(&m->session.layout));
 	m->memory = NULL;
+	m->is_given = false;
 	close_fd(&m->region);
 	for (unsigned i = 0; i < m->queues; i++)
 		close_fd(&m->queue[i].kick);
@@ -189,12 +191,8 @@ static bool memory_map(struct memif *m)
 		return false;
 	m->memory = memory;
 	m->inode = is.st_ino;
-	for (unsigned i = 0; i < m->queues; i++) {
-		int kick = m->queue[i].kick;
-
+	for (unsigned i = 0; i < m->queues; i++)
 		memif_queue_init(&m->queue[i], &m->session.layout, i, m->memory);
-		m->queue[i].kick = kick;
-	}
 	return true;
 }
 
@@ -275,6 +273,7 @@ void memif_adopt(struct memif *m, struct tie_held *held)
 			memory_forget(m);
 		}
 	}
+	m->is_given = m->memory;
 	memset(held, 0, sizeof(*held));
 }
 
@@ -286,7 +285,7 @@ void memif_start(struct memif *m, struct rte_rcu_qsbr *qsbr)
 		shutdown(m->unfit, SHUT_RDWR);
 	close_fd(&m->unfit);
 	if (m->control < 0) {
-		// Its pages are zeroed now, and not in a turn of housekeeping.
+		// The first one's pages are zeroed now, and not in a turn of housekeeping.
 		if (!m->memory && !memory_make(m))
 			memory_forget(m);
 		return;
@@ -310,6 +309,16 @@ static void say(struct memif *m, const struct memif_message *message, int fd)
 	descriptors_send(m->control, message, sizeof(*message), &fd, fd >= 0);
 }
 
+static bool unblock(const struct memif *m)
+{
+	bool was_full = false;
+
+	// Nobody writes to that of the ring from the server.
+	for (unsigned i = 0; i < m->queues - 1; i++)
+		was_full |= memif_queue_unblock(&m->queue[i]);
+	return was_full;
+}
+
 static void disconnect(struct memif *m, const char *reason)
 {
 	struct memif_message bye = {.type = MEMIF_DISCONNECT};
@@ -318,7 +327,7 @@ static void disconnect(struct memif *m, const char *reason)
 	say(m, &bye, -1);
 }
 
-/** No server any more. Workers may still be in the rings: those are cleared after a grace period. */
+/** No server any more. Workers may still be in the rings: those are forgotten after a grace period. */
 static void down(struct memif *m, const char *why, uint64_t now_us)
 {
 	if (atomic_exchange_explicit(&m->up, false, memory_order_release)) {
@@ -338,9 +347,16 @@ static void down(struct memif *m, const char *why, uint64_t now_us)
 
 static void connect_begin(struct memif *m, uint64_t now_us)
 {
-	if (m->waits && rte_rcu_qsbr_check(m->qsbr, m->token, false) != 1)
+	if (m->waits && rte_rcu_qsbr_check(m->qsbr, m->token, false) != 1) {
+		// Each turn, not once: other threads of the server's may fill it again before our worker has
+		// had its turn.
+		unblock(m);
 		return;
+	}
 	m->waits = false;
+	// Whoever had it has it still, whatever it said at its end.
+	if (m->is_given)
+		memory_forget(m);
 	if (m->since_us && now_us - m->since_us < RETRY_US)
 		return;
 	m->since_us = now_us;
@@ -380,10 +396,12 @@ static void answer(struct memif *m, const struct memif_message *in, uint64_t now
 		return;
 	switch (memif_session_on(&m->session, in, &out, &fd)) {
 	case MEMIF_SEND:
-		if (fd == MEMIF_FD_REGION)
+		if (fd == MEMIF_FD_REGION) {
 			fd = m->region;
-		else if (fd >= 0)
+			m->is_given = true;
+		} else if (fd >= 0) {
 			fd = m->queue[fd].kick;
+		}
 		say(m, &out, fd);
 		break;
 	case MEMIF_UP:
@@ -417,6 +435,12 @@ static void listen_to(struct memif *m, uint64_t now_us)
 		down(m, "it does not answer", now_us);
 }
 
+static void give_up(struct memif *m, const char *why, uint64_t now_us)
+{
+	disconnect(m, why);
+	down(m, why, now_us);
+}
+
 static bool is_broken(const struct memif *m)
 {
 	for (unsigned i = 0; i < m->queues; i++) {
@@ -433,17 +457,24 @@ bool memif_turn(struct memif *m, uint64_t now_us, struct tie_held *held)
 	if (m->control < 0) {
 		connect_begin(m, now_us);
 	} else if (was_up && is_broken(m)) {
-		disconnect(m, "impossible indices");
-		down(m, "impossible indices", now_us);
+		give_up(m, "impossible indices", now_us);
 	} else if (!was_up || now_us - m->look_us >= LOOK_US) {
 		m->look_us = now_us;
-		listen_to(m, now_us);
+		if (was_up && unblock(m))
+			give_up(m, "it fills an eventfd, so that we wait for it", now_us);
+		else
+			listen_to(m, now_us);
 	}
 	is_up = atomic_load_explicit(&m->up, memory_order_relaxed);
 	m->told = is_up;
 	if (is_up != was_told)
 		held_fill(m, held);
 	return is_up != was_told;
+}
+
+void memif_unblock(struct memif *m)
+{
+	unblock(m);
 }
 
 void memif_destroy(struct memif *m)

@@ -6,6 +6,9 @@
  *
  *   SFU_DP_DEVICE = memif0,socket=PATH[,id=N][,rsize=N][,mac=XX:XX:XX:XX:XX:XX]
  *
+ * Memory and eventfds that a server has had go to no other: it may write to them as long as it lives.
+ * They outlive our process, not the server.
+ *
  * rsize is log2 of the slots of a ring, as in net_memif (11). A ring per worker leads to the server, one
  * comes from it.
  */
@@ -55,6 +58,12 @@ void memif_start(struct memif *m, struct rte_rcu_qsbr *qsbr);
  * @param held  filled when true: what a successor needs has changed; the descriptors remain ours
  */
 bool memif_turn(struct memif *m, uint64_t now_us, struct tie_held *held);
+
+/**
+ * No worker stays in a write to the server: for who waits for workers and takes no turns meanwhile.
+ * Housekeeping.
+ */
+void memif_unblock(struct memif *m);
 
 /** Another process goes on. Workers no longer poll. */
 void memif_release(struct memif *m);

@@ -1,19 +1,23 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "sfu-dp/memif/queue.h"
 
+#include <poll.h>
 #include <rte_mbuf.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "shared/wake.h"
+
 void memif_queue_init(
 	struct memif_queue *q, const struct memif_layout *l, unsigned ring, uint8_t *memory)
 {
-	memset(q, 0, sizeof(*q));
 	q->ring = (struct memif_ring *)(void *)(memory + memif_ring_offset(l, ring));
 	q->offset = (uint32_t)memif_buffer_offset(l, ring, 0);
 	q->buffers = memory + q->offset;
 	q->slots = (uint16_t)(1u << l->log2_slots);
-	q->kick = -1;
+	q->next = 0;
+	q->in_chain = false;
+	atomic_store_explicit(&q->broken, false, memory_order_relaxed);
 }
 
 static uint8_t *buffer_of(const struct memif_queue *q, uint16_t slot)
@@ -131,8 +135,20 @@ uint16_t memif_queue_send(struct memif_queue *q, struct rte_mbuf **m, uint16_t c
 		return 0;
 	rte_pktmbuf_free_bulk(m, n);
 	atomic_store_explicit(&q->ring->head, q->next, memory_order_release);
-	// A system call, for servers that sleep: those that poll do not ask for it.
+	// A system call, for servers that sleep: those that poll do not ask for it. It does not block but for
+	// one that means harm, and then for housekeeping's next look: O_NONBLOCK is the server's to clear, too.
 	if (!(atomic_load_explicit(&q->ring->flags, memory_order_relaxed) & MEMIF_NO_INTERRUPTS))
 		(void)!write(q->kick, &one, sizeof(one));
 	return n;
+}
+
+bool memif_queue_unblock(const struct memif_queue *q)
+{
+	struct pollfd room = {.fd = q->kick, .events = POLLOUT};
+
+	// An error is a counter that the kernel itself ran up to its end (aio(7) can be made to).
+	if (q->kick < 0 || poll(&room, 1, 0) < 0 || room.revents & POLLOUT)
+		return false;
+	sfu_wake_drain(q->kick);
+	return true;
 }

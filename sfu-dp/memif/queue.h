@@ -22,13 +22,13 @@ struct memif_queue {
 	uint16_t slots; /* a power of two */
 	uint16_t next; /* index of the slot that is filled or taken next */
 	bool in_chain; /* the frame that is skipped goes on in that slot */
-	int kick; /* eventfd */
+	int kick; /* eventfd; the server may do with it what we may */
 	_Atomic bool broken; /* impossible indices; housekeeping reads */
 	uint64_t odd; /* frames from the server that were none of ours: empty, too long, in parts */
 	uint64_t starved; /* bursts left in the ring since no buffer was free */
 };
 
-/** Ring number of the region at memory. */
+/** Ring number of the region at memory. The eventfd and what was counted stay as they are. */
 void memif_queue_init(
 	struct memif_queue *q, const struct memif_layout *l, unsigned ring, uint8_t *memory);
 
@@ -48,5 +48,14 @@ void memif_queue_resume(struct memif_queue *q, bool from_server);
 uint16_t memif_queue_receive(
 	struct memif_queue *q, struct rte_mempool *pool, struct rte_mbuf **m, uint16_t most);
 
-/** As rte_eth_tx_burst(); frames of one segment. */
+/**
+ * As rte_eth_tx_burst(); frames of one segment. Where the server wants to be woken, it can hold the
+ * caller until memif_queue_unblock().
+ */
 uint16_t memif_queue_send(struct memif_queue *q, struct rte_mbuf **m, uint16_t count);
+
+/**
+ * Let go a worker that waits in memif_queue_send(), or would: the server has filled the counter of the
+ * eventfd, by which it cannot have been woken so often. True: it had. Never blocks. Housekeeping.
+ */
+bool memif_queue_unblock(const struct memif_queue *q);

@@ -1,12 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
 /*
  * Our end of a memif against DPDK's net_memif as the server: frames of any length both ways, hand-over
- * while both rings are full of them, a server that goes and comes back, one that writes nonsense.
+ * while both rings are full of them, a server that goes and comes back, one that writes nonsense, one
+ * that wants workers to wait for it.
  */
 #include "sfu-dp/keeper/tie.h"
 #include "sfu-dp/memif/memif.h"
 #include "sfu-dp/memif/session.h"
+#include "shared/wake.h"
 
+#include <fcntl.h>
+#include <linux/aio_abi.h>
+#include <poll.h>
+#include <pthread.h>
 #include <rte_dev.h>
 #include <rte_eal.h>
 #include <rte_ethdev.h>
@@ -17,6 +23,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -404,6 +412,10 @@ static void what_the_server_writes_is_not_believed(void **state)
 	assert_int_equal(f.odd, 4);
 	// Indices that cannot be end the connection, and the next one is whole.
 	for (unsigned way = 0; way < 2; way++) {
+		munmap(memory, memif_region_bytes(&l));
+		memory = memory_of(&held, &l);
+		from = ring_of(memory, &l, WORKERS);
+		to = ring_of(memory, &l, 0);
 		if (way)
 			atomic_store(&to->tail, atomic_load(&to->head) + 1);
 		else
@@ -420,7 +432,167 @@ static void what_the_server_writes_is_not_believed(void **state)
 	assert_int_equal(server_sends(&sent, 3), 3);
 	assert_int_equal(memif_receive(m, got, BURST), 3);
 	rte_pktmbuf_free_bulk(got, 3);
+	memif_figures(m, &f);
+	assert_int_equal(f.odd, 4);
 	munmap(memory, memif_region_bytes(&l));
+	memif_destroy(m);
+}
+
+/** The first worker, which sends one frame. */
+struct sender {
+	struct memif *m;
+	struct rte_mbuf *frame;
+	pthread_t thread;
+	_Atomic bool is_back;
+};
+
+static void *send_one(void *arg)
+{
+	struct sender *s = arg;
+
+	rte_rcu_qsbr_thread_register(world.qsbr, 0);
+	rte_rcu_qsbr_thread_online(world.qsbr, 0);
+	if (!memif_send(s->m, 0, &s->frame, 1))
+		rte_pktmbuf_free(s->frame);
+	rte_rcu_qsbr_thread_offline(world.qsbr, 0);
+	rte_rcu_qsbr_thread_unregister(world.qsbr, 0);
+	atomic_store(&s->is_back, true);
+	return NULL;
+}
+
+/** What a server does with its eventfd that wants us to wait for it. */
+struct filler {
+	int kick;
+	pthread_t thread;
+	_Atomic bool stop, is_back;
+};
+
+static void *fill(void *arg)
+{
+	struct filler *f = arg;
+	const uint64_t most = UINT64_MAX - 1;
+
+	// Again and again: who takes what is there makes room for the next one that waits.
+	while (!atomic_load(&f->stop) && write(f->kick, &most, sizeof(most)) > 0)
+		;
+	atomic_store(&f->is_back, true);
+	return NULL;
+}
+
+static bool is_full(int kick)
+{
+	struct pollfd room = {.fd = kick, .events = POLLOUT};
+
+	return !poll(&room, 1, 0);
+}
+
+/** A counter that is full goes on to its very end, which write(2) cannot reach and poll(2) calls an error. */
+static void overrun(int kick, int file)
+{
+	aio_context_t context = 0;
+	char octet;
+	struct iocb read_one = {
+		.aio_lio_opcode = IOCB_CMD_PREAD,
+		.aio_fildes = (uint32_t)file,
+		.aio_buf = (uintptr_t)&octet,
+		.aio_nbytes = 1,
+		.aio_flags = IOCB_FLAG_RESFD,
+		.aio_resfd = (uint32_t)kick,
+	};
+	struct iocb *all = &read_one;
+
+	// A machine that does not let us has not let the server either.
+	if (syscall(SYS_io_setup, 1, &context))
+		return;
+	syscall(SYS_io_submit, context, 1, &all);
+	syscall(SYS_io_destroy, context);
+}
+
+#define FILLERS 3u
+
+/** The worker sends while the counter is full and stays so; whether it comes back by turns of ours. */
+static bool worker_comes_back(struct memif *m, int kick, bool ends, struct tie_held *held)
+{
+	struct sender s = {.m = m, .frame = frame(0)};
+	struct filler f[FILLERS] = {0};
+	bool is_back;
+
+	assert_int_equal(fcntl(kick, F_SETFL, 0), 0);
+	for (unsigned i = 0; i < FILLERS; i++) {
+		f[i].kick = kick;
+		assert_int_equal(pthread_create(&f[i].thread, NULL, fill, &f[i]), 0);
+	}
+	for (unsigned i = 0; i < 1000 && !is_full(kick); i++)
+		usleep(1000);
+	assert_true(is_full(kick));
+	if (!ends)
+		overrun(kick, held->fd[1]);
+	assert_int_equal(pthread_create(&s.thread, NULL, send_one, &s), 0);
+	usleep(20000);
+	assert_false(atomic_load(&s.is_back));
+	for (unsigned i = 0; i < 3000 && !atomic_load(&s.is_back); i++) {
+		if (ends)
+			memif_unblock(m);
+		else
+			memif_turn(m, world.now_us += 1000, held);
+		usleep(1000);
+	}
+	is_back = atomic_load(&s.is_back);
+	for (unsigned i = 0; i < FILLERS; i++)
+		atomic_store(&f[i].stop, true);
+	for (unsigned i = 0; i < FILLERS; i++) {
+		while (!atomic_load(&f[i].is_back))
+			sfu_wake_drain(kick);
+		pthread_join(f[i].thread, NULL);
+	}
+	while (!atomic_load(&s.is_back))
+		sfu_wake_drain(kick);
+	pthread_join(s.thread, NULL);
+	sfu_wake_drain(kick);
+	return is_back;
+}
+
+static ino_t memory_number(const struct tie_held *held)
+{
+	struct stat is;
+
+	assert_int_equal(fstat(held->fd[1], &is), 0);
+	return is.st_ino;
+}
+
+static void no_worker_waits_for_the_server(void **state)
+{
+	const struct memif_layout l = {.to_server = WORKERS, .log2_slots = LOG2_SLOTS};
+	struct tie_held held = {0};
+	struct memif *m = client_up(&held);
+
+	(void)state;
+	// Once it is housekeeping that goes on, once the workers shall end, and it waits for them.
+	for (unsigned ends = 0; ends < 2; ends++) {
+		struct tie_held servers = passed(&held);
+		uint8_t *memory = memory_of(&held, &l);
+		const uint64_t one = 1, most = UINT64_MAX - 1;
+		struct pollfd woken = {.events = POLLIN};
+
+		atomic_store(&ring_of(memory, &l, 0)->flags, 0);
+		assert_true(worker_comes_back(m, servers.fd[2], ends, &held));
+		if (ends)
+			assert_int_equal(write(servers.fd[2], &most, sizeof(most)), sizeof(most));
+		// That one is dropped, and has nothing in common with the next.
+		for (unsigned i = 0; i < 1000 && is_up(m); i++)
+			memif_turn(m, world.now_us += 1000, &held);
+		assert_false(is_up(m));
+		for (unsigned i = 0; i < 1000 && server_is_up(); i++)
+			usleep(1000);
+		turn_until(m, true, &held);
+		assert_int_not_equal(memory_number(&held), memory_number(&servers));
+		sfu_wake_drain(servers.fd[2]);
+		assert_int_equal(write(servers.fd[2], &one, sizeof(one)), sizeof(one));
+		woken.fd = held.fd[2];
+		assert_int_equal(poll(&woken, 1, 0), 0);
+		munmap(memory, memif_region_bytes(&l));
+		tie_held_close(&servers);
+	}
 	memif_destroy(m);
 }
 
@@ -551,6 +723,8 @@ int main(void)
 			a_server_may_go_and_come_back, start_server, stop_server),
 		cmocka_unit_test_setup_teardown(
 			what_the_server_writes_is_not_believed, start_server, stop_server),
+		cmocka_unit_test_setup_teardown(
+			no_worker_waits_for_the_server, start_server, stop_server),
 	};
 
 	return cmocka_run_group_tests(tests, start, stop);
