@@ -428,6 +428,7 @@ static json *workers(struct house *h)
 		put_u64(o, "history_packets", history_held(&w->repair.history));
 		put_u64(o, "rtcp_sent", load(&c->rtcp_sent));
 		put_u64(o, "dtls_sent", load(&c->dtls_sent));
+		put_u64(o, "dtls_too_long", load(&c->dtls_too_long));
 		put_u64(o, "tx_full", load(&c->tx_full));
 		put_u64(o, "handoff_out", load(&c->handoff_out));
 		put_u64(o, "handoff_in", load(&c->handoff_in));
@@ -605,6 +606,7 @@ static json *ports(struct house *h)
 		put_u64(o, "connects", f.connects);
 		put_u64(o, "odd_frames", f.odd);
 		put_u64(o, "starved", f.starved);
+		put_u64(o, "too_long", f.too_long);
 	}
 	put(o, "spreads", json_object_new_boolean(h->port->spreads));
 	put(o, "rss", json_object_new_boolean(h->port->rss));

@@ -72,6 +72,7 @@ struct worker_counters {
 	uint64_t edge[EDGE_COUNT];
 	uint64_t frames_stale, frames_unreadable; /* of known format: path/epoch.h */
 	uint64_t rtcp_sent, dtls_sent; /* our own packets, outside both ledgers */
+	uint64_t dtls_too_long; /* not sent: it would exceed the MTU of the port or the path */
 	uint64_t tx_packets, tx_bytes,
 		tx_full; /* frames of any kind taken and refused by the port */
 	uint64_t handoff_out,

@@ -122,6 +122,12 @@ static void dtls_send(struct worker *w, const struct worker_order *o)
 		rte_pktmbuf_free(o->mbuf);
 		return;
 	}
+	// The control plane knows neither port nor path, and is not believed to keep to less.
+	if (!transport_tuple_fits(w, to, rte_pktmbuf_pkt_len(o->mbuf))) {
+		w->count.dtls_too_long++;
+		rte_pktmbuf_free(o->mbuf);
+		return;
+	}
 	w->count.dtls_sent++;
 	tx_encapsulate(w, o->mbuf, &to->tuple, &to->l2);
 	tx_frame(w, o->mbuf);

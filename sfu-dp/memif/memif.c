@@ -500,6 +500,7 @@ void memif_figures(const struct memif *m, struct memif_figures *out)
 	for (unsigned i = 0; i < m->queues; i++) {
 		out->odd += __atomic_load_n(&m->queue[i].odd, __ATOMIC_RELAXED);
 		out->starved += __atomic_load_n(&m->queue[i].starved, __ATOMIC_RELAXED);
+		out->too_long += __atomic_load_n(&m->queue[i].too_long, __ATOMIC_RELAXED);
 	}
 }
 

@@ -27,7 +27,7 @@ struct tie_held;
 struct memif_figures {
 	bool is_up; /* a server is there */
 	uint64_t connects; /* connections made; not those taken over */
-	uint64_t odd, starved; /* memif/queue.h */
+	uint64_t odd, starved, too_long; /* memif/queue.h */
 };
 
 /** True for "memif…". */

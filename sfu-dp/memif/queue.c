@@ -112,34 +112,46 @@ uint16_t memif_queue_receive(
 	return taken;
 }
 
+/** m into the next slot. False: it is too long for one, and what lies behind is another ring's. */
+static bool put(struct memif_queue *q, const struct rte_mbuf *m)
+{
+	uint16_t slot = q->next & (q->slots - 1);
+	struct memif_desc *d = &q->ring->desc[slot];
+
+	if (m->data_len > MEMIF_BUFFER_BYTES)
+		return false;
+	memcpy(buffer_of(q, slot), rte_pktmbuf_mtod(m, const void *), m->data_len);
+	d->length = m->data_len;
+	d->flags = 0;
+	q->next++;
+	return true;
+}
+
 uint16_t memif_queue_send(struct memif_queue *q, struct rte_mbuf **m, uint16_t count)
 {
 	uint16_t tail = atomic_load_explicit(&q->ring->tail, memory_order_acquire);
-	uint16_t waiting = (uint16_t)(q->next - tail), n;
+	uint16_t waiting = (uint16_t)(q->next - tail), before = q->next, taken = 0;
 	uint64_t one = 1;
 
 	if (waiting > q->slots) {
 		atomic_store_explicit(&q->broken, true, memory_order_relaxed);
 		return 0;
 	}
-	n = (uint16_t)RTE_MIN(q->slots - waiting, count);
-	for (uint16_t i = 0; i < n; i++) {
-		uint16_t slot = q->next++ & (q->slots - 1);
-		struct memif_desc *d = &q->ring->desc[slot];
-
-		memcpy(buffer_of(q, slot), rte_pktmbuf_mtod(m[i], void *), m[i]->data_len);
-		d->length = m[i]->data_len;
-		d->flags = 0;
+	for (; taken < count && waiting < q->slots; taken++) {
+		if (put(q, m[taken]))
+			waiting++;
+		else
+			q->too_long++;
 	}
-	if (!n)
-		return 0;
-	rte_pktmbuf_free_bulk(m, n);
+	rte_pktmbuf_free_bulk(m, taken);
+	if (q->next == before)
+		return taken;
 	atomic_store_explicit(&q->ring->head, q->next, memory_order_release);
 	// A system call, for servers that sleep: those that poll do not ask for it. It does not block but for
 	// one that means harm, and then for housekeeping's next look: O_NONBLOCK is the server's to clear, too.
 	if (!(atomic_load_explicit(&q->ring->flags, memory_order_relaxed) & MEMIF_NO_INTERRUPTS))
 		(void)!write(q->kick, &one, sizeof(one));
-	return n;
+	return taken;
 }
 
 bool memif_queue_unblock(const struct memif_queue *q)

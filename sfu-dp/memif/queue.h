@@ -26,6 +26,7 @@ struct memif_queue {
 	_Atomic bool broken; /* impossible indices; housekeeping reads */
 	uint64_t odd; /* frames from the server that were none of ours: empty, too long, in parts */
 	uint64_t starved; /* bursts left in the ring since no buffer was free */
+	uint64_t too_long; /* frames to the server that no slot can hold; not sent */
 };
 
 /** Ring number of the region at memory. The eventfd and what was counted stay as they are. */
@@ -49,8 +50,8 @@ uint16_t memif_queue_receive(
 	struct memif_queue *q, struct rte_mempool *pool, struct rte_mbuf **m, uint16_t most);
 
 /**
- * As rte_eth_tx_burst(); frames of one segment. Where the server wants to be woken, it can hold the
- * caller until memif_queue_unblock().
+ * As rte_eth_tx_burst(); frames of one segment. One that is longer than a slot is taken, counted and goes
+ * nowhere. Where the server wants to be woken, it can hold the caller until memif_queue_unblock().
  */
 uint16_t memif_queue_send(struct memif_queue *q, struct rte_mbuf **m, uint16_t count);
 

@@ -31,6 +31,13 @@ uint16_t transport_tuple_mtu(const struct worker *w, const struct transport_tupl
 	return hinted ? entry->mtu : w->port->mtu;
 }
 
+bool transport_tuple_fits(const struct worker *w, const struct transport_tuple *entry, size_t len)
+{
+	size_t headers = tuple_is_ip4(&entry->tuple) ? TX_IP4_UDP_BYTES : TX_IP6_UDP_BYTES;
+
+	return headers + len <= transport_tuple_mtu(w, entry);
+}
+
 static bool notice_push(struct worker *w, struct transport *t, enum worker_notice_kind kind)
 {
 	struct worker_notice n = {

@@ -22,10 +22,13 @@ static inline const struct transport_tuple *transport_active(const struct transp
 /** Octets that an IP packet to there may have. */
 uint16_t transport_tuple_mtu(const struct worker *w, const struct transport_tuple *entry);
 
+/** Whether the path to there takes a UDP payload of len octets. */
+bool transport_tuple_fits(const struct worker *w, const struct transport_tuple *entry, size_t len);
+
 /** The header in front of what is sent there; NULL when closed or none. */
 static inline const struct tx_header *transport_tx_header(struct worker *w, struct transport *t);
 
-/** Whether the path takes a UDP payload of len octets. */
+/** The same for the path in use; false when closed or none. */
 static inline bool transport_fits(struct worker *w, struct transport *t, size_t len);
 
 /** Note that housekeeping has to be told, and tell it as far as the ring has room. */

@@ -438,6 +438,42 @@ static void what_the_server_writes_is_not_believed(void **state)
 	memif_destroy(m);
 }
 
+static void no_frame_is_longer_than_its_slot(void **state)
+{
+	const struct memif_layout l = {.to_server = WORKERS, .log2_slots = LOG2_SLOTS};
+	static const uint16_t lengths[] = {MEMIF_BUFFER_BYTES, MEMIF_BUFFER_BYTES + 1,
+		MEMIF_BUFFER_BYTES + 2, MEMIF_BUFFER_BYTES};
+	struct tie_held held = {0};
+	struct memif *m = client_up(&held);
+	uint8_t *memory = memory_of(&held, &l), *next;
+	struct rte_mbuf *sent[RTE_DIM(lengths)], *got[BURST];
+	struct memif_figures f;
+
+	(void)state;
+	for (size_t i = 0; i < RTE_DIM(lengths); i++) {
+		sent[i] = rte_pktmbuf_alloc(world.pool);
+		assert_non_null(sent[i]);
+		sent[i]->data_off = 0;
+		memset(rte_pktmbuf_append(sent[i], lengths[i]), 0xa0 + (int)i, lengths[i]);
+	}
+	// The third slot is free, and stays as it is; the ones before have what fits.
+	next = memory + memif_buffer_offset(&l, 0, 2);
+	memset(next, 0x55, MEMIF_BUFFER_BYTES);
+	assert_int_equal(memif_send(m, 0, sent, RTE_DIM(lengths)), RTE_DIM(lengths));
+	for (size_t i = 0; i < MEMIF_BUFFER_BYTES; i++)
+		assert_int_equal(next[i], 0x55);
+	memif_figures(m, &f);
+	assert_int_equal(f.too_long, 2);
+	assert_int_equal(rte_eth_rx_burst(world.server, 0, got, BURST), 2);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(got[i]->pkt_len, MEMIF_BUFFER_BYTES);
+		assert_int_equal(*rte_pktmbuf_mtod(got[i], uint8_t *), i ? 0xa3 : 0xa0);
+	}
+	rte_pktmbuf_free_bulk(got, 2);
+	munmap(memory, memif_region_bytes(&l));
+	memif_destroy(m);
+}
+
 /** The first worker, which sends one frame. */
 struct sender {
 	struct memif *m;
@@ -723,6 +759,8 @@ int main(void)
 			a_server_may_go_and_come_back, start_server, stop_server),
 		cmocka_unit_test_setup_teardown(
 			what_the_server_writes_is_not_believed, start_server, stop_server),
+		cmocka_unit_test_setup_teardown(
+			no_frame_is_longer_than_its_slot, start_server, stop_server),
 		cmocka_unit_test_setup_teardown(
 			no_worker_waits_for_the_server, start_server, stop_server),
 	};

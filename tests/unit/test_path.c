@@ -457,6 +457,67 @@ static void dtls_is_punted_only_from_a_validated_address(void **state)
 	world_close(w);
 }
 
+static void dtls_is_sent_as_far_as_the_path_is_wide(void **state)
+{
+	static const uint8_t record[SFU_DTLS_MAX_BYTES] = {22, 0xfe, 0xfd};
+	static const struct {
+		bool is_ip6;
+		uint16_t hinted;
+		uint16_t len;
+		bool goes;
+	} rows[] = {
+		{false, 0, 1472, true},
+		{false, 0, 1473, false},
+		{true, 0, 1452, true},
+		{true, 0, 1453, false},
+		{true, 0, SFU_DTLS_MAX_BYTES, false},
+		{true, 1280, 1232, true},
+		{true, 1280, 1233, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < RTE_DIM(rows); i++) {
+		struct world *w = world_open(1, true, NULL);
+		const struct worker_counters *count = &w->workers[0].count;
+		struct worker_order o = {.kind = ORDER_DTLS};
+		struct world_client c;
+		struct transport *t;
+		uint64_t sent;
+
+		world_put_room(w, 0, 1, false);
+		world_put_peer(w, 0, 1, 0, 0);
+		world_put_client(w, &c, 0, 0, 1, 50000);
+		if (rows[i].is_ip6) {
+			c.at.is_ip6 = true;
+			memcpy(c.at.ip, (uint8_t[16]){0xfd, 0x99, [15] = 0x09}, 16);
+		}
+		world_check(w, 0, &c, false);
+		t = transport_find(&w->objects, c.handle);
+		assert_non_null(t);
+		// Widest of all headers; the tag is no part of the MTU.
+		t->tuples[t->active].tuple.vlan = 7;
+		t->tuples[t->active].mtu = rows[i].hinted;
+		t->tuples[t->active].mtu_us = w->now_us;
+		sent = count->tx_packets;
+		o.handle = c.handle;
+		// Along a tuple by its name, and along the one in use.
+		for (unsigned named = 0; named < 2; named++) {
+			o.value = named ? t->tuples[t->active].id : 0;
+			o.mbuf = rte_pktmbuf_alloc(w->pool);
+			memcpy(rte_pktmbuf_append(o.mbuf, rows[i].len), record, rows[i].len);
+			assert_int_equal(
+				rte_ring_sp_enqueue_elem(w->workers[0].from_house, &o, sizeof(o)),
+				0);
+		}
+		world_turn(w);
+		assert_int_equal(count->dtls_sent, rows[i].goes ? 2 : 0);
+		assert_int_equal(count->dtls_too_long, rows[i].goes ? 0 : 2);
+		assert_int_equal(count->tx_packets - sent, rows[i].goes ? 2 : 0);
+		assert_string_equal(world_books(w), "");
+		world_close(w);
+	}
+}
+
 static void without_checks_consent_ends_and_nothing_is_sent(void **state)
 {
 	struct call call;
@@ -1858,6 +1919,7 @@ int main(void)
 		cmocka_unit_test(addresses_of_a_transport_are_bounded_and_stale_ones_give_way),
 		cmocka_unit_test(the_newest_nomination_wins),
 		cmocka_unit_test(dtls_is_punted_only_from_a_validated_address),
+		cmocka_unit_test(dtls_is_sent_as_far_as_the_path_is_wide),
 		cmocka_unit_test(without_checks_consent_ends_and_nothing_is_sent),
 		cmocka_unit_test(every_profile_brings_the_same_payload_to_each_consumer),
 		cmocka_unit_test(nothing_but_authentic_media_is_forwarded),
