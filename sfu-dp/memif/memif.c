@@ -281,6 +281,7 @@ void memif_start(struct memif *m, struct rte_rcu_qsbr *qsbr)
 {
 	m->qsbr = qsbr;
 	m->is_ours = true;
+	memif_queue_signal();
 	if (m->unfit >= 0)
 		shutdown(m->unfit, SHUT_RDWR);
 	close_fd(&m->unfit);
@@ -348,8 +349,7 @@ static void down(struct memif *m, const char *why, uint64_t now_us)
 static void connect_begin(struct memif *m, uint64_t now_us)
 {
 	if (m->waits && rte_rcu_qsbr_check(m->qsbr, m->token, false) != 1) {
-		// Each turn, not once: other threads of the server's may fill it again before our worker has
-		// had its turn.
+		// Each turn, not once: the worker may have been about to write.
 		unblock(m);
 		return;
 	}

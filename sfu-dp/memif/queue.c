@@ -2,8 +2,11 @@
 #include "sfu-dp/memif/queue.h"
 
 #include <poll.h>
+#include <rte_eal.h>
 #include <rte_mbuf.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "shared/wake.h"
@@ -149,18 +152,38 @@ uint16_t memif_queue_send(struct memif_queue *q, struct rte_mbuf **m, uint16_t c
 	atomic_store_explicit(&q->ring->head, q->next, memory_order_release);
 	// A system call, for servers that sleep: those that poll do not ask for it. It does not block but for
 	// one that means harm, and then for housekeeping's next look: O_NONBLOCK is the server's to clear, too.
-	if (!(atomic_load_explicit(&q->ring->flags, memory_order_relaxed) & MEMIF_NO_INTERRUPTS))
+	if (!(atomic_load_explicit(&q->ring->flags, memory_order_relaxed) & MEMIF_NO_INTERRUPTS)) {
+		atomic_store_explicit(&q->writer, rte_gettid(), memory_order_relaxed);
 		(void)!write(q->kick, &one, sizeof(one));
+		atomic_store_explicit(&q->writer, 0, memory_order_relaxed);
+	}
 	return taken;
+}
+
+static void on_signal(int number)
+{
+	(void)number;
+}
+
+void memif_queue_signal(void)
+{
+	// Without SA_RESTART: the write ends where it waits.
+	const struct sigaction interrupt = {.sa_handler = on_signal};
+
+	sigaction(SIGURG, &interrupt, NULL);
 }
 
 bool memif_queue_unblock(const struct memif_queue *q)
 {
 	struct pollfd room = {.fd = q->kick, .events = POLLOUT};
+	pid_t writer = atomic_load_explicit(&q->writer, memory_order_relaxed);
 
 	// An error is a counter that the kernel itself ran up to its end (aio(7) can be made to).
 	if (q->kick < 0 || poll(&room, 1, 0) < 0 || room.revents & POLLOUT)
 		return false;
+	// Room alone may go to others: the server's own threads wait for it as well, hundreds of them.
+	if (writer)
+		syscall(SYS_tgkill, getpid(), writer, SIGURG);
 	sfu_wake_drain(q->kick);
 	return true;
 }

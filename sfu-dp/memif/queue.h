@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "sfu-dp/memif/session.h"
 
@@ -23,6 +24,7 @@ struct memif_queue {
 	uint16_t next; /* index of the slot that is filled or taken next */
 	bool in_chain; /* the frame that is skipped goes on in that slot */
 	int kick; /* eventfd; the server may do with it what we may */
+	_Atomic pid_t writer; /* thread that writes to kick now, 0 = none; housekeeping reads */
 	_Atomic bool broken; /* impossible indices; housekeeping reads */
 	uint64_t odd; /* frames from the server that were none of ours: empty, too long, in parts */
 	uint64_t starved; /* bursts left in the ring since no buffer was free */
@@ -54,6 +56,9 @@ uint16_t memif_queue_receive(
  * nowhere. Where the server wants to be woken, it can hold the caller until memif_queue_unblock().
  */
 uint16_t memif_queue_send(struct memif_queue *q, struct rte_mbuf **m, uint16_t count);
+
+/** Before the first memif_queue_unblock(): SIGURG becomes ours, and means nothing. Main thread. */
+void memif_queue_signal(void);
 
 /**
  * Let go a worker that waits in memif_queue_send(), or would: the server has filled the counter of the

@@ -544,7 +544,7 @@ static void overrun(int kick, int file)
 	syscall(SYS_io_destroy, context);
 }
 
-#define FILLERS 3u
+#define FILLERS 100u
 
 /** The worker sends while the counter is full and stays so; whether it comes back by turns of ours. */
 static bool worker_comes_back(struct memif *m, int kick, bool ends, struct tie_held *held)
@@ -566,7 +566,7 @@ static bool worker_comes_back(struct memif *m, int kick, bool ends, struct tie_h
 	assert_int_equal(pthread_create(&s.thread, NULL, send_one, &s), 0);
 	usleep(20000);
 	assert_false(atomic_load(&s.is_back));
-	for (unsigned i = 0; i < 3000 && !atomic_load(&s.is_back); i++) {
+	for (unsigned i = 0; i < 100 && !atomic_load(&s.is_back); i++) {
 		if (ends)
 			memif_unblock(m);
 		else
