@@ -376,7 +376,7 @@ async function blackout()
 {
 	const people = await gather(NAMES.slice(0, 2), { noui: 1 }, `dark-${run}`);
 	const { ok, states } = await until(people, settled(1), SETUP_MS);
-	const tc = (...words) => PATH_IFS.forEach((name) => execFileSync('tc', ['qdisc', words[0], 'dev', name,
+	const tc = (names, ...words) => names.forEach((name) => execFileSync('tc', ['qdisc', words[0], 'dev', name,
 		'root', ...words.slice(1)]));
 	const ufrags = async () => (await Promise.all(people.map(({ page }) => page.evaluate(
 		() => window.__sfu.paths())))).flat().map(({ local }) => local);
@@ -387,9 +387,10 @@ async function blackout()
 	const paths = await ufrags();
 	const before = await Promise.all(people.map((person) => person.look()));
 
-	tc('replace', 'blackhole');
+	tc(PATH_IFS, 'replace', 'blackhole');
 	await sleep(BLACKOUT_MS);
-	tc('del');
+	// Its end is one moment: toward the pages first, or what is asked for with their first packet is still lost.
+	tc([...PATH_IFS].reverse(), 'del');
 	// By the pages' clocks; what it takes to ask counts against us.
 	const ends = await Promise.all(people.map(({ page }) => page.evaluate(() => window.__sfu.now())));
 
