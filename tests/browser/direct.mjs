@@ -16,7 +16,7 @@ const STEADY_MS = 2000;
 const KEPT_FRAMES = 2000;
 
 /** Runs in the page: one person of the call, as window.direct. */
-function personInPage({ name, width, height, fps, maxBitrate, keptFrames })
+function personInPage({ width, height, fps, maxBitrate, keptFrames })
 {
 	// Who encodes once for each other one must do it cheaply, or the call costs far more than one through a server.
 	const CODEC = 'video/VP8';
@@ -159,7 +159,7 @@ function personInPage({ name, width, height, fps, maxBitrate, keptFrames })
 				counts: await counts, consumers };
 		},
 	};
-	return window.direct.open().then(() => name);
+	return window.direct.open();
 }
 
 class Person {
@@ -176,7 +176,7 @@ class Person {
 			: route.fulfill({ contentType: 'text/html', body: '<!DOCTYPE html><title>direct</title>' })));
 		this.page = await this.context.newPage();
 		await this.page.goto(`${ORIGIN}/`);
-		await this.page.evaluate(personInPage, { name: this.name, ...camera, keptFrames: KEPT_FRAMES });
+		await this.page.evaluate(personInPage, { ...camera, keptFrames: KEPT_FRAMES });
 		return this;
 	}
 

@@ -28,7 +28,7 @@ export function videoBetween(before, after)
 }
 
 /** @return for each audio consumer { opened, played }: frames opened and samples played, a second */
-export function soundBetween(before, after)
+function soundBetween(before, after)
 {
 	const seconds = (after.now - before.now) / 1000;
 

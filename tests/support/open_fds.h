@@ -4,14 +4,14 @@
 
 #include <dirent.h>
 
-/** @return the same number as long as nothing was opened or closed; UINT_MAX where there is no /proc */
-static inline unsigned open_fds(void)
+/** @return the same number as long as nothing was opened or closed; -1 where there is no /proc */
+static inline int open_fds(void)
 {
 	DIR *dir = opendir("/proc/self/fd");
-	unsigned count = 0;
+	int count = 0;
 
 	if (!dir)
-		return ~0u;
+		return -1;
 	while (readdir(dir))
 		count++;
 	closedir(dir);

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "tests/unit/outside.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
 uint32_t outside_roll(struct outside *out, uint32_t sides)
 {
 	out->seed = out->seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
@@ -41,6 +44,14 @@ static void io_wake_at(void *ctx, uint64_t at_us)
 
 	if (out->wake_us == 0 || at_us < out->wake_us)
 		out->wake_us = at_us;
+}
+
+void outside_no_close(void *ctx, void *conn, uint16_t code, const char *reason)
+{
+	(void)ctx;
+	(void)conn;
+	fprintf(stderr, "closed with %u %s\n", code, reason);
+	abort();
 }
 
 struct core_io outside_io(

@@ -27,6 +27,9 @@ struct outside {
 /** 0 … sides - 1. */
 uint32_t outside_roll(struct outside *out, uint32_t sides);
 
+/** For tests in which no connection may be closed: says which code and reason, and ends the program. */
+void outside_no_close(void *ctx, void *conn, uint16_t code, const char *reason);
+
 /** What is sent to several connections goes to each. Nothing is remembered. */
 struct core_io outside_io(
 	struct outside *out, outside_send *send, outside_close *close, outside_auth *auth);

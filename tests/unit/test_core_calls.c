@@ -234,13 +234,6 @@ static void io_send(void *ctx, void *conn, const char *text, size_t len)
 	json_object_put(frame);
 }
 
-static void io_close(void *ctx, void *conn, uint16_t code, const char *reason)
-{
-	(void)ctx;
-	(void)conn;
-	fail_msg("closed with %u %s", code, reason);
-}
-
 static int io_auth(
 	void *ctx, uint64_t session_id, uint64_t request_id, const char *token, size_t len)
 {
@@ -1019,7 +1012,7 @@ static void run(uint64_t seed, bool media_mode, unsigned length)
 	struct core_io io;
 
 	memset(w, 0, sizeof(*w));
-	io = outside_io(&w->out, io_send, io_close, io_auth);
+	io = outside_io(&w->out, io_send, outside_no_close, io_auth);
 	assert_int_equal(config_init(&config), 0);
 	config.max_participants = MEMBERS_MAX;
 	config.empty_room_sec = 0;

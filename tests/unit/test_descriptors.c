@@ -23,7 +23,7 @@
 
 struct pair {
 	int from, to;
-	unsigned open; /* descriptors, with both */
+	int open; /* descriptors, with both */
 };
 
 static int setup(void **state)

@@ -350,7 +350,7 @@ static void a_client_that_never_reads_is_given_up(void **state)
 
 static void clients_that_go_at_any_moment_leave_nothing(void **state)
 {
-	int before = (int)open_fds();
+	int before = open_fds();
 
 	(void)state;
 	for (unsigned i = 0; i < 600; i++) {
@@ -365,7 +365,7 @@ static void clients_that_go_at_any_moment_leave_nothing(void **state)
 		close(fd);
 		work();
 	}
-	assert_int_equal((int)open_fds(), before);
+	assert_int_equal(open_fds(), before);
 }
 
 /** More clients than places: the ninth waits its turn, and nothing turns in circles meanwhile. */
@@ -402,7 +402,7 @@ static void the_ninth_client_waits_for_a_place(void **state)
 static void a_crowd_of_silent_clients_passes(void **state)
 {
 	enum { crowd = 64 };
-	int fd[crowd], before = (int)open_fds(), theirs = 0, mine;
+	int fd[crowd], before = open_fds(), theirs = 0, mine;
 
 	(void)state;
 	for (unsigned i = 0; i < crowd; i++) {
@@ -410,7 +410,7 @@ static void a_crowd_of_silent_clients_passes(void **state)
 		theirs += fd[i] >= 0;
 		inspect_poll(world.in);
 	}
-	assert_int_equal((int)open_fds(), before + theirs + (int)INSPECT_CLIENTS);
+	assert_int_equal(open_fds(), before + theirs + (int)INSPECT_CLIENTS);
 	for (unsigned i = 0; i < 8; i++) {
 		world.house.now_us += LIFETIME_US + 1;
 		work();
@@ -423,7 +423,7 @@ static void a_crowd_of_silent_clients_passes(void **state)
 			close(fd[i]);
 	}
 	work();
-	assert_int_equal((int)open_fds(), before);
+	assert_int_equal(open_fds(), before);
 }
 
 /* --- the socket file --- */
@@ -431,13 +431,13 @@ static void a_crowd_of_silent_clients_passes(void **state)
 static void assert_refused(const char *path, const char *why)
 {
 	char err[256] = "";
-	int before = (int)open_fds();
+	int before = open_fds();
 
 	assert_null(inspect_create(path, &world.house, err, sizeof(err)));
 	if (!strstr(err, why))
 		fail_msg("\"%s\" is not in \"%s\"", why, err);
 	assert_null(strchr(err, '\n'));
-	assert_int_equal((int)open_fds(), before);
+	assert_int_equal(open_fds(), before);
 }
 
 static void the_socket_file(void **state)
@@ -524,7 +524,7 @@ static int server_make(void **state)
 	(void)state;
 	world.asked = 0;
 	world.house.now_us = 77000000;
-	world.descriptors = (int)open_fds();
+	world.descriptors = open_fds();
 	world.in = inspect_create(world.path, &world.house, err, sizeof(err));
 	return world.in ? 0 : -1;
 }
@@ -535,7 +535,7 @@ static int server_end(void **state)
 	inspect_destroy(world.in);
 	world.in = NULL;
 	unlink(world.path);
-	return (int)open_fds() == world.descriptors ? 0 : -1;
+	return open_fds() == world.descriptors ? 0 : -1;
 }
 
 static int world_make(void **state)

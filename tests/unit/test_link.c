@@ -655,11 +655,11 @@ static void a_hundred_attaches_leave_nothing(void **state)
 		UNTIL(w, !link_attached(w->dp));
 		// The first rounds warm allocators up.
 		if (i == 4) {
-			fds = (int)open_fds();
+			fds = open_fds();
 			maps = count_lines("/proc/self/maps");
 		}
 	}
-	assert_int_equal((int)open_fds(), fds);
+	assert_int_equal(open_fds(), fds);
 #if !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
 	assert_in_range(count_lines("/proc/self/maps"), maps - 2, maps + 2);
 #else

@@ -388,7 +388,7 @@ static void a_changed_octet_of_the_welcome(void **state)
 static void a_region_that_is_cut(void **state)
 {
 	struct world *w = *state;
-	unsigned before;
+	int before;
 	struct sfu_region_header h;
 	uint8_t bytes[REGION_BYTES];
 	struct offer o;

@@ -157,13 +157,6 @@ static void io_send(void *ctx, void *opaque, const char *text, size_t len)
 	json_object_put(frame);
 }
 
-static void io_close(void *ctx, void *conn, uint16_t code, const char *reason)
-{
-	(void)ctx;
-	(void)conn;
-	fail_msg("closed with %u %s", code, reason);
-}
-
 static int io_auth(
 	void *ctx, uint64_t session_id, uint64_t request_id, const char *token, size_t len)
 {
@@ -180,7 +173,7 @@ static int io_auth(
 
 static void start(struct world *w, struct node *n)
 {
-	const struct core_io io = outside_io(&n->out, io_send, io_close, io_auth);
+	const struct core_io io = outside_io(&n->out, io_send, outside_no_close, io_auth);
 	struct region_list list;
 	char instance[8];
 

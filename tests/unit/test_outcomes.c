@@ -33,13 +33,6 @@ static void io_send(void *ctx, void *conn, const char *text, size_t len)
 	snprintf(w->last, sizeof(w->last), "%.*s", (int)len, text);
 }
 
-static void io_close(void *ctx, void *conn, uint16_t code, const char *reason)
-{
-	(void)ctx;
-	(void)conn;
-	fail_msg("closed with %u %s", code, reason);
-}
-
 static int io_auth(
 	void *ctx, uint64_t session_id, uint64_t request_id, const char *token, size_t len)
 {
@@ -65,7 +58,7 @@ static void say(struct session *s, unsigned number, const char *type, const char
 static void many_refusals_take_little_memory(void **state)
 {
 	struct world w = {.out = {.now_us = 1}};
-	const struct core_io io = outside_io(&w.out, io_send, io_close, io_auth);
+	const struct core_io io = outside_io(&w.out, io_send, outside_no_close, io_auth);
 	struct config config;
 	struct session *s;
 	size_t before, after;
