@@ -385,6 +385,20 @@ uint32_t world_put_keys(struct world *w, struct world_client *c, unsigned profil
 	return world_apply(w, &cmd);
 }
 
+uint32_t world_put_member(struct world *w, struct world_client *c, uint32_t index, unsigned worker,
+	uint64_t open_until_us, unsigned profile)
+{
+	uint32_t status = world_put_peer(w, index, 1, 0, open_until_us);
+
+	if (status == SFU_STATUS_OK)
+		status = world_put_client(
+			w, c, index, index, index ? 2 : 1, (uint16_t)(50000 + index));
+	if (status != SFU_STATUS_OK)
+		return status;
+	world_check(w, worker, c, true);
+	return profile ? world_put_keys(w, c, profile) : SFU_STATUS_OK;
+}
+
 void world_client_end(struct world_client *c)
 {
 	if (c->out)

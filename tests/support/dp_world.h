@@ -105,6 +105,15 @@ uint32_t world_put_client(struct world *w, struct world_client *c, uint32_t inde
 uint32_t world_put_keys(struct world *w, struct world_client *c, unsigned profile);
 void world_client_end(struct world_client *c);
 
+/**
+ * All of a member of room 0 with one transport: peer, client, check and keys. The first one sends, the
+ * others receive; their ports are 50000 and up.
+ * @param profile  of SRTP; 0: without keys
+ * @return the status of the first command that was refused, or SFU_STATUS_OK
+ */
+uint32_t world_put_member(struct world *w, struct world_client *c, uint32_t index, unsigned worker,
+	uint64_t open_until_us, unsigned profile);
+
 /** Where the data plane is reached. */
 struct pkt_addr world_address(const struct world *w, bool is_ip6);
 

@@ -94,15 +94,10 @@ static void call_open(struct call *call, bool twcc, uint32_t flags)
 	call->w = world_open(1, true, NULL);
 	assert_non_null(call->w);
 	assert_int_equal(world_put_room(call->w, 0, 1, false), SFU_STATUS_OK);
-	for (uint32_t i = 0; i < 3; i++) {
-		assert_int_equal(world_put_peer(call->w, i, 1, 0, UINT64_MAX), SFU_STATUS_OK);
-		assert_int_equal(
-			world_put_client(call->w, all[i], i, i, i ? 2 : 1, (uint16_t)(50000 + i)),
+	for (uint32_t i = 0; i < 3; i++)
+		assert_int_equal(world_put_member(call->w, all[i], i, 0, UINT64_MAX,
+					 SFU_SRTP_AEAD_AES_128_GCM),
 			SFU_STATUS_OK);
-		world_check(call->w, 0, all[i], true);
-		assert_int_equal(
-			world_put_keys(call->w, all[i], SFU_SRTP_AEAD_AES_128_GCM), SFU_STATUS_OK);
-	}
 	put_producer(call, 0, twcc, flags);
 	put_producer(call, 1, twcc, flags);
 	put_consumer(call, &call->bob, 0, 0);

@@ -234,16 +234,10 @@ static void call_open(unsigned profile)
 	call.w->now_us = clock_us();
 	call.server = world_address(call.w, false);
 	assert_int_equal(world_put_room(call.w, 0, 1, false), SFU_STATUS_OK);
-	for (uint32_t i = 0; i < CLIENTS; i++) {
-		struct world_client *c = &call.who[i].client;
-
-		assert_int_equal(world_put_peer(call.w, i, 1, 0, UINT64_MAX), SFU_STATUS_OK);
+	for (uint32_t i = 0; i < CLIENTS; i++)
 		assert_int_equal(
-			world_put_client(call.w, c, i, i, i ? 2 : 1, (uint16_t)(50000 + i)),
+			world_put_member(call.w, &call.who[i].client, i, 0, UINT64_MAX, profile),
 			SFU_STATUS_OK);
-		world_check(call.w, 0, c, true);
-		assert_int_equal(world_put_keys(call.w, c, profile), SFU_STATUS_OK);
-	}
 	streams_put();
 	world_turn(call.w);
 	world_forget(call.w);

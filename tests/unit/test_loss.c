@@ -139,16 +139,10 @@ static void call_open(struct call *call, const struct options *o)
 	call->w = world_open(workers, true, NULL);
 	assert_non_null(call->w);
 	assert_int_equal(world_put_room(call->w, 0, 1, true), SFU_STATUS_OK);
-	for (uint32_t i = 0; i < 3; i++) {
-		assert_int_equal(world_put_peer(call->w, i, 1, 0, OPEN), SFU_STATUS_OK);
-		assert_int_equal(
-			world_put_client(call->w, all[i], i, i, i ? 2 : 1, (uint16_t)(50000 + i)),
-			SFU_STATUS_OK);
-		world_check(call->w, i % workers, all[i], true);
-		assert_int_equal(world_put_keys(call->w, all[i],
+	for (uint32_t i = 0; i < 3; i++)
+		assert_int_equal(world_put_member(call->w, all[i], i, i % workers, OPEN,
 					 o->profile ? o->profile : SFU_SRTP_AEAD_AES_128_GCM),
 			SFU_STATUS_OK);
-	}
 	put_producer(call, o);
 	put_consumer(call, &call->bob, 0, 1, BOB_SSRC, 0, !o->no_rtx);
 	put_consumer(call, &call->carol, 1, 1, CAROL_SSRC, 0, !o->no_rtx);

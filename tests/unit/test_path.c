@@ -118,16 +118,11 @@ static void call_open_with(
 	call->w = world_open(workers, spread, NULL);
 	assert_non_null(call->w);
 	assert_int_equal(world_put_room(call->w, 0, 1, true), SFU_STATUS_OK);
-	for (uint32_t i = 0; i < 3; i++) {
-		assert_int_equal(world_put_peer(call->w, i, 1, 0, OPEN), SFU_STATUS_OK);
-		assert_int_equal(
-			world_put_client(call->w, all[i], i, i, i ? 2 : 1, (uint16_t)(50000 + i)),
+	// A port that spreads brings each flow to a worker of its own.
+	for (uint32_t i = 0; i < 3; i++)
+		assert_int_equal(world_put_member(call->w, all[i], i, spread ? i % workers : 0,
+					 OPEN, profile),
 			SFU_STATUS_OK);
-		// A port that spreads brings each flow to a worker of its own.
-		world_check(call->w, spread ? i % workers : 0, all[i], true);
-		if (profile)
-			assert_int_equal(world_put_keys(call->w, all[i], profile), SFU_STATUS_OK);
-	}
 	put_producer(call, 0, 1, SSRC, SFU_PRODUCER_E2EE);
 	put_consumer(call, &call->bob, 0, 1, BOB_SSRC, 0);
 	put_consumer(call, &call->carol, 1, 1, CAROL_SSRC, 0);
